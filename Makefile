@@ -1,0 +1,25 @@
+# The README lists these targets. `make test` sets up by itself what the tests need.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+CLIENTS     = .cache/clients
+
+.PHONY: build test test-clients-setup lint check fuzz bench memory clean
+
+build:                ## build bin/moraine
+	go build -o bin/moraine ./cmd/moraine
+
+test: test-clients-setup  ## all tests
+	MORAINE_CLIENTS=$(CURDIR)/$(CLIENTS) go test ./...
+
+test-clients-setup:   ## install the foreign clients that tests run (aws CLI, boto3, boto 2, JavaScript SDK)
+	@scripts/setup-clients $(CLIENTS)
+
+lint:                 ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -40; echo "gofmt would change these files"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+check: lint test      ## what CI runs
+
+clean:
+	rm -rf bin .cache

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+
+	"github.com/moraine-archive/moraine/internal/access"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/protocol"
+	"github.com/moraine-archive/moraine/internal/sigv4"
+)
+
+// authenticate verifies the signature. The signature covers the hash of the body: a small body is read and hashed here; that of an archive is
+// compared with the hash that was signed while it is stored.
+func (c *call) authenticate() error {
+	c.body = newBodyReader(c)
+	signed := c.header(protocol.HeaderContentHash)
+	if c.op.Body == protocol.ArchiveBody {
+		return c.verify(signed)
+	}
+	if err := c.readBody(); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(c.json)
+	computed := hex.EncodeToString(sum[:])
+	if signed == "" {
+		signed = computed
+	}
+	if err := c.verify(signed); err != nil {
+		return err
+	}
+	if signed != computed {
+		return fault.New(fault.BadSignature, "The value passed in as x-amz-content-sha256 does not match the computed payload hash. "+
+			"Computed digest: %s expected hash: %s", computed, signed)
+	}
+	return nil
+}
+
+// readBody reads a body that is not an archive.
+func (c *call) readBody() error {
+	if c.r.ContentLength > protocol.MaxJSONBody {
+		return bodyTooLong()
+	}
+	b, err := io.ReadAll(io.LimitReader(c.body, protocol.MaxJSONBody+1))
+	if err != nil {
+		return err
+	}
+	if len(b) > protocol.MaxJSONBody {
+		return bodyTooLong()
+	}
+	c.json = b
+	return nil
+}
+
+func bodyTooLong() error {
+	return fault.New(fault.Malformed, "The body exceeds the limit of %d bytes", protocol.MaxJSONBody)
+}
+
+// verify checks the signature over a payload hash and sets the caller.
+func (c *call) verify(payloadHash string) error {
+	if payloadHash == "" && c.r.Header.Get("Authorization") != "" {
+		// Without the hash nothing can be verified before the whole archive is read.
+		return fault.New(fault.Missing, "Required parameter missing: %s", protocol.HeaderContentHash)
+	}
+	request := sigv4.Request{
+		Method: c.r.Method, Target: c.r.RequestURI, Host: c.r.Host, Header: c.r.Header,
+		ContentLength: c.r.ContentLength, TransferEncoding: c.r.TransferEncoding,
+	}
+	var key access.Key
+	_, err := c.s.Verifier.Verify(request, payloadHash, func(id string) (sigv4.Credential, bool, error) {
+		k, ok, err := c.s.Key(c.ctx, id)
+		key = k
+		return sigv4.Credential{Secret: k.Secret}, ok, err
+	})
+	if err != nil {
+		return unauthenticated(err)
+	}
+	c.caller = access.Caller{KeyID: key.ID, Account: key.Account}
+	return nil
+}
+
+// unauthenticated gives the reasons of the verifier their kinds.
+func unauthenticated(err error) error {
+	var reason *sigv4.Error
+	if !errors.As(err, &reason) {
+		return err
+	}
+	kind := fault.BadSignature
+	switch reason.Reason {
+	case sigv4.MissingToken:
+		kind = fault.NoToken
+	case sigv4.Incomplete:
+		kind = fault.BadAuthorization
+	case sigv4.UnknownKey:
+		kind = fault.UnknownCaller
+	case sigv4.Expired:
+		kind = fault.ExpiredToken
+	}
+	return fault.New(kind, "%s", reason.Message)
+}

@@ -1,0 +1,128 @@
+// Package cli is the command line: it reads flags, calls, and prints. Results go to standard output, talk to standard error.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/daemon"
+)
+
+// Exit codes. Scripts rely on them.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitNotFound = 10
+)
+
+// Process is what a command has of the process it runs in.
+type Process struct {
+	Args           []string // without the program's name
+	Environ        []string // in the form of os.Environ
+	Stdout, Stderr io.Writer
+}
+
+// Run runs a command and returns its exit code.
+func Run(ctx context.Context, p Process) int {
+	root := rootCommand(p)
+	root.SetArgs(p.Args)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(p.Stderr, "moraine: %v\n", err)
+	var wrong *usageError
+	switch {
+	case errors.As(err, &wrong):
+		fmt.Fprintf(p.Stderr, "Run `%s --help` to see how it is used.\n", wrong.command)
+		return exitUsage
+	case errors.Is(err, daemon.ErrNoAccount):
+		return exitNotFound
+	}
+	return exitFailed
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct {
+	command string
+	err     error
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// usage makes an error of the command line one.
+func usage(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} }
+
+func rootCommand(p Process) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "moraine",
+		Short:         "An archive store that speaks the Amazon Glacier vault API",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          group,
+		RunE:          help,
+	}
+	root.SetFlagErrorFunc(usage)
+	root.AddCommand(serveCommand(p), adminCommand(p))
+	return root
+}
+
+// group is the check of the arguments of a command that only has commands below it.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usage(cmd, fmt.Errorf("there is no command %q", cmd.CommandPath()+" "+args[0]))
+}
+
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// arguments is the check for a number of arguments with a name for each.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return usage(cmd, fmt.Errorf("%s is missing", names[len(args)]))
+		}
+		if len(args) > len(names) {
+			return usage(cmd, fmt.Errorf("%q is one argument too many", args[len(names)]))
+		}
+		return nil
+	}
+}
+
+// load reads the configuration of a command.
+func load(cmd *cobra.Command, p Process) (config.Config, error) {
+	c, err := config.Load(cmd.Flags(), p.Environ)
+	if err != nil {
+		return c, usage(cmd, err)
+	}
+	return c, nil
+}
+
+// printJSON prints a value for scripts.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// loadAdmin is load for a command that has flags of its own, which are no settings.
+func loadAdmin(cmd *cobra.Command, p Process) (config.Config, bool, error) {
+	asJSON, err := cmd.Flags().GetBool("json")
+	if err != nil {
+		return config.Config{}, false, err
+	}
+	c, err := load(cmd, p)
+	return c, asJSON, err
+}

@@ -1,0 +1,248 @@
+// Package config reads the configuration: defaults, then a file, then the environment, then flags. Nothing else reads the environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// Config is everything that can be set. Every field is a flag, a key in the file, and an environment variable: MORAINE_ and
+// the name in capitals with _ for -.
+type Config struct {
+	Listen      string `koanf:"listen"`
+	AdminListen string `koanf:"admin-listen"`
+	Data        string `koanf:"data"`
+	Catalogue   string `koanf:"catalogue"`
+	Store       string `koanf:"store"`
+	Region      string `koanf:"region"`
+	Aliases     string `koanf:"region-aliases"` // separated by commas
+	Emulate     string `koanf:"emulate"`
+	Clock       bool   `koanf:"clock"`
+	TLSCert     string `koanf:"tls-cert"`
+	TLSKey      string `koanf:"tls-key"`
+	LogFormat   string `koanf:"log-format"`
+
+	// Figures of the service. Empty or zero leaves what the behaviour (default or emulated) has.
+	Expedited         string        `koanf:"expedited-time"` // "1m-5m", or one duration
+	Standard          string        `koanf:"standard-time"`
+	Bulk              string        `koanf:"bulk-time"`
+	Inventory         string        `koanf:"inventory-time"`
+	InventoryInterval time.Duration `koanf:"inventory-interval"`
+	VaultPage         int           `koanf:"vault-page"`
+	Page              int           `koanf:"page"`
+	MaxVaults         int           `koanf:"max-vaults"`
+	JobExpiry         time.Duration `koanf:"job-expiry"`
+	RepeatWindow      time.Duration `koanf:"repeat-window"`
+	IdleUpload        time.Duration `koanf:"idle-upload"`
+	LongestRequest    time.Duration `koanf:"longest-request"`
+	StallTimeout      time.Duration `koanf:"stall-timeout"`
+	SweepInterval     time.Duration `koanf:"sweep-interval"`
+
+	// The first account and its key. Not flags: a command line can be read by others.
+	RootKeyID   string `koanf:"root-access-key-id"`
+	RootSecret  string `koanf:"root-secret-access-key"`
+	RootAccount string `koanf:"root-account-id"`
+}
+
+// Flags adds the flags of the configuration to a set.
+func Flags(f *pflag.FlagSet) {
+	f.String("config", "", "YAML file with any of these settings as keys")
+	f.String("listen", "127.0.0.1:2012", "address of the Glacier API")
+	f.String("admin-listen", "127.0.0.1:2013", "address of health and administration")
+	f.String("data", "moraine-data", "data directory")
+	f.String("catalogue", "", "where the rows are: sqlite:PATH (default: sqlite:catalogue.db in the data directory)")
+	f.String("store", "", "where the bytes are: file:DIR (default: file:volumes in the data directory)")
+	f.String("region", "us-east-1", "region name in ARNs and signatures")
+	f.String("region-aliases", "", "further regions that signatures may name, separated by commas")
+	f.String("emulate", "", `show the waiting times and limits of the original service: "glacier"`)
+	f.Bool("clock", false, "let tests set the clock over the admin address; only together with --emulate")
+	f.String("tls-cert", "", "file with the certificate chain for HTTPS")
+	f.String("tls-key", "", "file with the private key for HTTPS")
+	f.String("log-format", "text", "form of the log on standard error: text or json")
+	f.String("expedited-time", "", "how long Expedited retrievals take, like 1m-5m")
+	f.String("standard-time", "", "how long Standard retrievals take")
+	f.String("bulk-time", "", "how long Bulk retrievals take")
+	f.String("inventory-time", "", "how long inventory retrievals take")
+	f.Duration("inventory-interval", 0, "time between inventories of a vault (0: always current, unless emulating)")
+	f.Int("vault-page", 0, "vaults in a page of ListVaults")
+	f.Int("page", 0, "jobs, uploads or parts in a page of a list")
+	f.Int("max-vaults", 0, "vaults an account may have (default 1000)")
+	f.Duration("job-expiry", 0, "how long the output of a job stays (default 24h)")
+	f.Duration("repeat-window", 0, "how long Complete and Abort can be repeated (default 24h)")
+	f.Duration("idle-upload", 0, "when an upload without activity is removed (default 168h)")
+	f.Duration("longest-request", 0, "when a request is given up (default 24h)")
+	f.Duration("stall-timeout", 30*time.Second, "when a body that brings no byte is given up")
+	f.Duration("sweep-interval", 24*time.Hour, "time between sweeps for what interrupted requests left")
+}
+
+const envPrefix = "MORAINE_"
+
+// Load reads the configuration. environ is in the form of os.Environ. An unknown key is an error.
+func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
+	k := koanf.New(".")
+	if err := load(k, flags, environ); err != nil {
+		return Config{}, err
+	}
+	var c Config
+	k.Delete("config")
+	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+		ErrorUnused: true, WeaklyTypedInput: true, Result: &c, TagName: "koanf",
+		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+	}})
+	if err != nil {
+		return Config{}, fmt.Errorf("the configuration cannot be used: %w", err)
+	}
+	return c, c.Validate()
+}
+
+// load merges the sources, the weakest first. Flags that were not set count as defaults only.
+func load(k *koanf.Koanf, flags *pflag.FlagSet, environ []string) error {
+	environment := env.Provider(".", env.Opt{
+		Prefix:        envPrefix,
+		EnvironFunc:   func() []string { return environ },
+		TransformFunc: func(name, value string) (string, any) { return envKey(name), value },
+	})
+	path, _ := flags.GetString("config")
+	if i := slices.IndexFunc(environ, func(e string) bool { return strings.HasPrefix(e, envPrefix+"CONFIG=") }); path == "" && i >= 0 {
+		path = environ[i][len(envPrefix+"CONFIG="):]
+	}
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return fmt.Errorf("read the configuration file %s: %w", path, err)
+		}
+	}
+	if err := k.Load(environment, nil); err != nil {
+		return err
+	}
+	known := pflag.NewFlagSet("", pflag.ContinueOnError)
+	Flags(known)
+	return k.Load(posflag.ProviderWithFlag(flags, ".", k, func(f *pflag.Flag) (string, any) {
+		if known.Lookup(f.Name) == nil {
+			return "", nil // a flag of the command, not a setting
+		}
+		return f.Name, posflag.FlagVal(flags, f)
+	}), nil)
+}
+
+// envKey turns MORAINE_ADMIN_LISTEN into admin-listen.
+func envKey(name string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, envPrefix), "_", "-"))
+}
+
+// Validate says what in a configuration cannot be.
+func (c Config) Validate() error {
+	var wrong []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	check(err == nil, "listen: %q is not an address like 127.0.0.1:2012", c.Listen)
+	_, _, err = net.SplitHostPort(c.AdminListen)
+	check(err == nil, "admin-listen: %q is not an address like 127.0.0.1:2013", c.AdminListen)
+	check(c.Data != "", "data: a directory is needed")
+	check(c.Region != "", "region: a name is needed, like us-east-1")
+	check(c.Emulate == "" || c.Emulate == "glacier", "emulate: %q is not known; there is only glacier", c.Emulate)
+	check(!c.Clock || c.Emulate != "", "clock: only together with emulate: the clock of a store that is in use cannot be set")
+	check((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: both are needed, or neither")
+	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format: %q is neither text nor json", c.LogFormat)
+	check(c.Catalogue == "" || strings.HasPrefix(c.Catalogue, "sqlite:"), "catalogue: %q is not of the form sqlite:PATH", redacted(c.Catalogue))
+	check(c.Store == "" || strings.HasPrefix(c.Store, "file:"), "store: %q is not of the form file:DIR", redacted(c.Store))
+	check((c.RootKeyID == "") == (c.RootSecret == ""), "root-access-key-id and root-secret-access-key: both are needed, or neither")
+	check(c.RootAccount == "" || isAccountID(c.RootAccount), "root-account-id: %q is not 12 digits", c.RootAccount)
+	for name, n := range map[string]int{"vault-page": c.VaultPage, "page": c.Page, "max-vaults": c.MaxVaults} {
+		check(n >= 0, "%s: %d is negative", name, n)
+	}
+	for name, d := range map[string]time.Duration{
+		"inventory-interval": c.InventoryInterval, "job-expiry": c.JobExpiry, "repeat-window": c.RepeatWindow,
+		"idle-upload": c.IdleUpload, "longest-request": c.LongestRequest,
+	} {
+		check(d >= 0, "%s: %s is negative", name, d)
+	}
+	check(c.StallTimeout > 0, "stall-timeout: %s is not positive", c.StallTimeout)
+	check(c.SweepInterval > 0, "sweep-interval: %s is not positive", c.SweepInterval)
+	for name, text := range map[string]string{
+		"expedited-time": c.Expedited, "standard-time": c.Standard, "bulk-time": c.Bulk, "inventory-time": c.Inventory,
+	} {
+		_, _, err := ParseRange(text)
+		check(err == nil, "%s: %w", name, err)
+	}
+	return errors.Join(wrong...)
+}
+
+func isAccountID(s string) bool {
+	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
+}
+
+// redacted returns a URL without its password.
+func redacted(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	return u.Redacted()
+}
+
+// ParseRange reads one duration, or two with a hyphen between them. An empty text is two zeros.
+func ParseRange(text string) (least, most time.Duration, err error) {
+	if text == "" {
+		return 0, 0, nil
+	}
+	from, to, isRange := strings.Cut(text, "-")
+	if !isRange {
+		to = from
+	}
+	least, err = time.ParseDuration(from)
+	if err == nil {
+		most, err = time.ParseDuration(to)
+	}
+	if err != nil || least < 0 || most < least {
+		return 0, 0, fmt.Errorf("%q is not a range of durations like 3h-5h", text)
+	}
+	return least, most, nil
+}
+
+// CataloguePath returns the path of the SQLite catalogue.
+func (c Config) CataloguePath() string {
+	if path, ok := strings.CutPrefix(c.Catalogue, "sqlite:"); ok {
+		return path
+	}
+	return filepath.Join(c.Data, "catalogue.db")
+}
+
+// StoreDir returns the directory of the volumes.
+func (c Config) StoreDir() string {
+	if dir, ok := strings.CutPrefix(c.Store, "file:"); ok {
+		return dir
+	}
+	return filepath.Join(c.Data, "volumes")
+}
+
+// CredentialsPath returns the file with the key that was made on the first start.
+func (c Config) CredentialsPath() string { return filepath.Join(c.Data, "credentials") }
+
+// Regions returns the accepted regions, the server's own first.
+func (c Config) Regions() []string {
+	regions := []string{c.Region}
+	for _, alias := range strings.Split(c.Aliases, ",") {
+		if alias = strings.TrimSpace(alias); alias != "" {
+			regions = append(regions, alias)
+		}
+	}
+	return regions
+}

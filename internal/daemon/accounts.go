@@ -1,0 +1,145 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moraine-archive/moraine/internal/access"
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/vfs"
+)
+
+// keyFinder returns how access keys are looked up: in the catalogue at every request, so that a key made or removed by another
+// process counts at once.
+func keyFinder(rows *catalogue.DB) func(context.Context, string) (access.Key, bool, error) {
+	return func(ctx context.Context, id string) (access.Key, bool, error) {
+		var k catalogue.AccessKey
+		err := rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+			k, err = tx.AccessKey(id)
+			return err
+		})
+		if errors.Is(err, catalogue.ErrNotFound) {
+			return access.Key{}, false, nil
+		}
+		return access.Key{ID: k.ID, Account: k.AccountID, Secret: k.Secret}, err == nil, err
+	}
+}
+
+// firstName is the name of the account that is made on the first start.
+const firstName = "root"
+
+// firstAccount makes sure that there is an account. It returns the credentials file, "" when the configuration gives the key.
+func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, now time.Time) (string, error) {
+	if c.RootKeyID != "" {
+		return "", configuredAccount(ctx, rows, c, now)
+	}
+	var accounts int64
+	err := rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+		accounts, err = tx.CountAccounts()
+		return err
+	})
+	if err != nil || accounts > 0 {
+		return c.CredentialsPath(), err
+	}
+	account, err := newAccountID(c.RootAccount)
+	if err != nil {
+		return "", err
+	}
+	key := access.NewKey(account)
+	// The file first: a key that nobody knows would lock everybody out.
+	if err := disk.WriteFile(c.CredentialsPath(), credentialsFile(key)); err != nil {
+		return "", fmt.Errorf("write the credentials: %w", err)
+	}
+	return c.CredentialsPath(), rows.Update(ctx, func(tx *catalogue.Tx) error { return insertAccount(tx, firstName, key, now) })
+}
+
+// configuredAccount makes the account and the key that the configuration gives, or updates the key's secret.
+func configuredAccount(ctx context.Context, rows *catalogue.DB, c config.Config, now time.Time) error {
+	return rows.Update(ctx, func(tx *catalogue.Tx) error {
+		account := c.RootAccount
+		a, err := tx.AccountNamed(firstName)
+		switch {
+		case errors.Is(err, catalogue.ErrNotFound):
+			if account, err = newAccountID(account); err != nil {
+				return err
+			}
+			return insertAccount(tx, firstName, access.Key{ID: c.RootKeyID, Account: account, Secret: c.RootSecret}, now)
+		case err != nil:
+			return err
+		case account != "" && account != a.ID:
+			return fmt.Errorf("root-account-id is %s, but the first account was made with the id %s, which cannot change", account, a.ID)
+		}
+		return tx.PutAccessKey(catalogue.AccessKey{ID: c.RootKeyID, AccountID: a.ID, Secret: c.RootSecret, CreatedAt: now})
+	})
+}
+
+func newAccountID(given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	return access.NewAccountID()
+}
+
+func insertAccount(tx *catalogue.Tx, name string, k access.Key, now time.Time) error {
+	if err := tx.InsertAccount(catalogue.Account{ID: k.Account, Name: name, CreatedAt: now}); err != nil {
+		return err
+	}
+	return tx.PutAccessKey(catalogue.AccessKey{ID: k.ID, AccountID: k.Account, Secret: k.Secret, CreatedAt: now})
+}
+
+// credentialsFile is a key in the shared format of the AWS tools.
+func credentialsFile(k access.Key) []byte {
+	return fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_account_id = %s\n", k.ID, k.Secret, k.Account)
+}
+
+// NewAccount makes an account with a key in the catalogue of a configuration. The server may be running; it knows the key at once.
+func NewAccount(ctx context.Context, c config.Config, name string, now time.Time) (access.Key, error) {
+	var key access.Key
+	err := withCatalogue(ctx, c, func(tx *catalogue.Tx) error {
+		if _, err := tx.AccountNamed(name); !errors.Is(err, catalogue.ErrNotFound) {
+			return errors.Join(err, fmt.Errorf("there is an account named %q already: choose another name, or make a key with `moraine admin key add`", name))
+		}
+		account, err := access.NewAccountID()
+		if err != nil {
+			return err
+		}
+		key = access.NewKey(account)
+		return insertAccount(tx, name, key, now)
+	})
+	return key, err
+}
+
+// ErrNoAccount says that there is no such account.
+var ErrNoAccount = errors.New("no such account")
+
+// NewKey makes a further key for an account, like NewAccount.
+func NewKey(ctx context.Context, c config.Config, account string, now time.Time) (access.Key, error) {
+	key := access.NewKey(account)
+	err := withCatalogue(ctx, c, func(tx *catalogue.Tx) error {
+		if _, err := tx.Account(account); errors.Is(err, catalogue.ErrNotFound) {
+			return fmt.Errorf("%w: %s", ErrNoAccount, account)
+		} else if err != nil {
+			return err
+		}
+		return tx.PutAccessKey(catalogue.AccessKey{ID: key.ID, AccountID: account, Secret: key.Secret, CreatedAt: now})
+	})
+	return key, err
+}
+
+// withCatalogue runs a change on the catalogue of a configuration, which has to exist: an administrator who names the wrong directory
+// should hear of it.
+func withCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) error) error {
+	f, err := vfs.OS().Open(c.CataloguePath())
+	if err != nil {
+		return fmt.Errorf("there is no catalogue at %s: start the server once, or name its directory with --data: %w", c.CataloguePath(), err)
+	}
+	f.Close()
+	rows, err := catalogue.OpenSQLite(ctx, c.CataloguePath())
+	if err != nil {
+		return err
+	}
+	return errors.Join(rows.Update(ctx, fn), rows.Close())
+}

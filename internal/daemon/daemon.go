@@ -1,0 +1,212 @@
+// Package daemon builds a running server from a configuration, and stops it. Everything is wired here and nowhere else.
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/moraine-archive/moraine/internal/api"
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/protocol"
+	"github.com/moraine-archive/moraine/internal/sigv4"
+	"github.com/moraine-archive/moraine/internal/store/volume"
+	"github.com/moraine-archive/moraine/internal/vault"
+	"github.com/moraine-archive/moraine/internal/vfs"
+	"github.com/moraine-archive/moraine/internal/worker"
+)
+
+// Daemon is a server with everything it needs.
+type Daemon struct {
+	Credentials string // the file with the first key; "" when the configuration gave it
+
+	config  config.Config
+	log     *slog.Logger
+	clock   *clock
+	closers []io.Closer // in the order they were opened
+	service *vault.Service
+	worker  *worker.Worker
+	api     *http.Server
+	admin   *http.Server
+	apiAt   net.Listener
+	adminAt net.Listener
+	ready   atomic.Bool
+}
+
+// signatureSkew is how far the clock of a client may be off (observed in clients of the original).
+const signatureSkew = 5 * time.Minute
+
+// Open builds a server and begins to listen; Run serves. now is the clock of the machine. On an error nothing stays open.
+func Open(ctx context.Context, c config.Config, logger *slog.Logger, now func() time.Time) (*Daemon, error) {
+	d := &Daemon{config: c, log: logger, clock: &clock{machine: now}}
+	if err := d.open(ctx); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+func (d *Daemon) open(ctx context.Context) error {
+	disk := vfs.OS()
+	if err := disk.MkdirAll(d.config.Data); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	lock, err := disk.Lock(filepath.Join(d.config.Data, "lock"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("the data directory %s is in use by another server: stop it, or choose another with --data", d.config.Data)
+	}
+	if err != nil {
+		return err
+	}
+	d.closers = append(d.closers, lock)
+	rows, err := catalogue.OpenSQLite(ctx, d.config.CataloguePath())
+	if err != nil {
+		return err
+	}
+	d.closers = append(d.closers, rows)
+	bytes, err := volume.Open(disk, d.config.StoreDir(), d.clock.Now)
+	if err != nil {
+		return err
+	}
+	d.closers = append(d.closers, bytes)
+	if d.Credentials, err = firstAccount(ctx, rows, disk, d.config, d.clock.Now()); err != nil {
+		return err
+	}
+	settings, err := settings(d.config)
+	if err != nil {
+		return err
+	}
+	d.service = vault.New(rows, bytes, settings, d.clock.Now, d.log)
+	d.clock.changed = d.service.Poke
+	d.worker = &worker.Worker{Service: d.service, Now: d.clock.Now, Log: d.log, SweepInterval: d.config.SweepInterval}
+	d.api = d.newAPI(rows, settings)
+	d.admin = &http.Server{Handler: d.adminHandler(), ReadTimeout: headerTimeout, ErrorLog: d.errorLog()}
+	return d.listen()
+}
+
+// Figures of the HTTP servers.
+const (
+	headerTimeout = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+	drainTimeout  = 25 * time.Second // SIGTERM ends the process within 30 s
+)
+
+func (d *Daemon) newAPI(rows *catalogue.DB, settings vault.Settings) *http.Server {
+	handler := api.New(api.Config{
+		Service: d.service,
+		// Signatures are held against the clock of the machine, which clients share, not against one that tests have set.
+		Verifier:       &sigv4.Verifier{Regions: d.config.Regions(), Service: protocol.Service, Skew: signatureSkew, Now: d.clock.machine},
+		Key:            keyFinder(rows),
+		Log:            d.log,
+		StallTimeout:   d.config.StallTimeout,
+		LongestRequest: settings.LongestRequest,
+	})
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		DisableGeneralOptionsHandler: true, ErrorLog: d.errorLog(),
+	}
+}
+
+// errorLog takes what net/http has to say: broken connections and TLS handshakes.
+func (d *Daemon) errorLog() *log.Logger { return slog.NewLogLogger(d.log.Handler(), slog.LevelWarn) }
+
+// onceCloser closes a listener that its server may have closed.
+type onceCloser struct{ io.Closer }
+
+func (c onceCloser) Close() error {
+	if err := c.Closer.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Endpoint returns the URL of the API.
+func (d *Daemon) Endpoint() string {
+	scheme := "http"
+	if d.config.TLSCert != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + d.apiAt.Addr().String()
+}
+
+// AdminEndpoint returns the URL of health and administration.
+func (d *Daemon) AdminEndpoint() string { return "http://" + d.adminAt.Addr().String() }
+
+// Service returns the service, for tests that look inside.
+func (d *Daemon) Service() *vault.Service { return d.service }
+
+// Advance moves the clock of the service, for tests. Signatures still go by the clock of the machine.
+func (d *Daemon) Advance(by time.Duration) { d.clock.move(by) }
+
+// Run serves until ctx is done, then lets running requests finish, and closes everything. It returns nil after an orderly stop.
+func (d *Daemon) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	failed := make(chan error, 2)
+	worked := make(chan struct{})
+	go func() { d.worker.Run(background); close(worked) }()
+	go func() { failed <- d.api.Serve(api.Listener(d.apiAt)) }()
+	go func() { failed <- d.admin.Serve(d.adminAt) }()
+	d.ready.Store(true)
+	var err error
+	select {
+	case <-ctx.Done():
+		d.log.Info("draining: no new requests are taken, running ones have time to finish", "at_most", drainTimeout)
+	case err = <-failed:
+	}
+	d.ready.Store(false)
+	err = errors.Join(err, d.drain())
+	stop()
+	<-worked
+	return errors.Join(err, d.close())
+}
+
+func (d *Daemon) listen() (err error) {
+	if d.apiAt, err = net.Listen("tcp", d.config.Listen); err != nil {
+		return fmt.Errorf("listen for the API: %w", err)
+	}
+	d.closers = append(d.closers, onceCloser{d.apiAt})
+	if d.config.TLSCert != "" {
+		certificate, err := tls.LoadX509KeyPair(d.config.TLSCert, d.config.TLSKey)
+		if err != nil {
+			return fmt.Errorf("load the TLS certificate: %w", err)
+		}
+		d.apiAt = tls.NewListener(d.apiAt, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	}
+	if d.adminAt, err = net.Listen("tcp", d.config.AdminListen); err != nil {
+		return fmt.Errorf("listen for administration: %w", err)
+	}
+	d.closers = append(d.closers, onceCloser{d.adminAt})
+	return nil
+}
+
+// drain waits for running requests, then ends those that do not end.
+func (d *Daemon) drain() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := d.api.Shutdown(ctx); err != nil {
+		d.log.Warn("requests still running are cut off", "error", err)
+		d.api.Close()
+	}
+	return d.admin.Close()
+}
+
+// close closes what was opened, the last first.
+func (d *Daemon) close() error {
+	var err error
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, d.closers[i].Close())
+	}
+	d.closers = nil
+	return err
+}

@@ -1,0 +1,126 @@
+// Package moraintest starts a whole server in a temporary directory, for tests: real HTTP, real SQLite, real volume files.
+package moraintest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/vault"
+)
+
+// Server is a running server.
+type Server struct {
+	Endpoint      string // changes with every Restart
+	AdminEndpoint string
+	Region        string
+	Data          string
+	Key           Key // of the first account
+
+	config config.Config
+	daemon *daemon.Daemon
+	stop   func() error
+}
+
+// Key is an access key of an account.
+type Key struct{ Account, ID, Secret string }
+
+// The key of the first account of every test server.
+const (
+	rootAccount = "123456789012"
+	rootKeyID   = "AKIAIOSFODNN7EXAMPLE"
+	rootSecret  = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+)
+
+// Emulate makes a server behave like the original service.
+func Emulate(c *config.Config) { c.Emulate = "glacier" }
+
+// Start starts a server that is stopped when the test ends. Each option changes its configuration.
+func Start(t testing.TB, options ...func(*config.Config)) *Server {
+	t.Helper()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.Flags(flags)
+	c, err := config.Load(flags, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Listen, c.AdminListen, c.Data = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	c.RootKeyID, c.RootSecret, c.RootAccount = rootKeyID, rootSecret, rootAccount
+	for _, option := range options {
+		option(&c)
+	}
+	s := &Server{Region: c.Region, Data: c.Data, Key: Key{rootAccount, rootKeyID, rootSecret}, config: c}
+	s.start(t)
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+func (s *Server) start(t testing.TB) {
+	t.Helper()
+	d, err := daemon.Open(context.Background(), s.config, slog.New(slog.NewTextHandler(testLog{t}, nil)), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	s.daemon, s.Endpoint, s.AdminEndpoint = d, d.Endpoint(), d.AdminEndpoint()
+	s.stop = func() error {
+		cancel()
+		http.DefaultClient.CloseIdleConnections()
+		return <-ended
+	}
+}
+
+// Stop stops the server in an orderly way. It may be called twice.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	if s.stop == nil {
+		return
+	}
+	if err := s.stop(); err != nil {
+		t.Errorf("the server did not stop well: %v", err)
+	}
+	s.stop = nil
+}
+
+// Restart stops the server and starts it on the same data, at a new endpoint.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Stop(t)
+	s.start(t)
+}
+
+// Advance lets time pass for the service. Signatures go by the real clock.
+func (s *Server) Advance(by time.Duration) { s.daemon.Advance(by) }
+
+// Service returns the service inside the server.
+func (s *Server) Service() *vault.Service { return s.daemon.Service() }
+
+// AddAccount makes a further account, as `moraine admin account add` does.
+func (s *Server) AddAccount(t testing.TB, name string) Key {
+	t.Helper()
+	k, err := daemon.NewAccount(context.Background(), s.config, name, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Key{k.Account, k.ID, k.Secret}
+}
+
+// testLog shows the server's log when MORAINE_TEST_LOG is set. It is not given to t.Log: requests may end after their test.
+type testLog struct{ testing.TB }
+
+func (l testLog) Write(b []byte) (int, error) {
+	if os.Getenv("MORAINE_TEST_LOG") == "" {
+		return len(b), nil
+	}
+	return os.Stderr.Write([]byte(strings.TrimRight(string(b), "\n") + "\n"))
+}

@@ -1,0 +1,192 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/moraine-archive/moraine/glacier/treehash"
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/protocol"
+	"github.com/moraine-archive/moraine/internal/store"
+)
+
+// Upload is the payload of an UploadArchive or UploadMultipartPart request.
+type Upload struct {
+	Body       io.Reader
+	Size       int64  // the Content-Length
+	LinearHash string // 64 lower-case hexadecimal digits: the signature has covered it
+	TreeHash   string // as sent
+}
+
+// stream returns the body as a stream that ends well only if both hashes are right. When both are wrong the linear one is reported.
+func (u Upload) stream() (*treehash.Stream, error) {
+	if u.TreeHash == "" {
+		return nil, missing(protocol.HeaderTreeHash)
+	}
+	want, err := treehash.Parse(u.TreeHash)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "Invalid x-amz-sha256-tree-hash: %s", u.TreeHash)
+	}
+	return treehash.NewStream(u.Body, u.Size, func(linear, tree treehash.Hash) error {
+		if linear.String() != u.LinearHash {
+			return fault.New(fault.BadSignature, "The value passed in as x-amz-content-sha256 does not match the computed payload hash. "+
+				"Computed digest: %s expected hash: %s", linear, u.LinearHash)
+		}
+		if tree != want {
+			return fault.New(fault.Invalid, "Checksum mismatch: expected %s, computed %s", u.TreeHash, tree)
+		}
+		return nil
+	}), nil
+}
+
+func missing(name string) error {
+	return fault.New(fault.Missing, "Required parameter missing: %s", name)
+}
+
+// UploadArchive stores an archive and returns its id and tree hash. The body is not touched before everything else is right.
+func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string, u Upload) (string, treehash.Hash, error) {
+	payload, err := u.stream()
+	if err != nil {
+		return "", treehash.Hash{}, err
+	}
+	description = strings.TrimLeft(description, " ")
+	if err := checkDescription("archive", description); err != nil {
+		return "", treehash.Hash{}, err
+	}
+	if u.Size < 1 || u.Size > protocol.MaxUpload {
+		return "", treehash.Hash{}, fault.New(fault.Invalid, "Invalid Content-Length: %d", u.Size)
+	}
+	v, err := s.lookUp(ctx, ref)
+	if err != nil {
+		return "", treehash.Hash{}, err
+	}
+	id := s.newArchiveID()
+	l := label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: id, Description: description}
+	x, err := s.bytes.Put(ctx, store.Payload, l.encode(), payload)
+	if err != nil {
+		return "", treehash.Hash{}, err
+	}
+	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		return s.orVaultNotFound(tx.InsertArchive(catalogue.Archive{
+			ID: id, VaultID: v.ID, CreatedAt: x.Created, Size: x.Size, TreeHash: x.Tree[:],
+			Description: description, Place: string(x.Place),
+		}), ref)
+	})
+	s.discardIf(fault.Is(err, fault.NotFound), x.Place) // the vault was deleted meanwhile
+	return id, x.Tree, err
+}
+
+// discardIf removes bytes whose row was refused. After any other failure the row may exist, and the bytes stay.
+func (s *Service) discardIf(refused bool, at store.Place) {
+	if refused {
+		s.discard(at)
+	}
+}
+
+// lookUp returns a vault in a transaction of its own.
+func (s *Service) lookUp(ctx context.Context, ref Ref) (v catalogue.Vault, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		v, err = s.vault(tx, ref)
+		return err
+	})
+	return v, err
+}
+
+// archive returns the row of an archive that a request names. deleted is set when it was in the vault once.
+func (s *Service) archive(tx *catalogue.Tx, ref Ref, v catalogue.Vault, id string) (a catalogue.Archive, deleted bool, err error) {
+	absent := fault.New(fault.NotFound, "The archive ID was not found: %s", id)
+	a, err = tx.Archive(id)
+	if errors.Is(err, catalogue.ErrNotFound) {
+		d, err := tx.DeletedArchive(id)
+		if errors.Is(err, catalogue.ErrNotFound) || err == nil && d.VaultID != v.ID {
+			return a, false, absent
+		}
+		return a, err == nil, err
+	}
+	if err != nil || a.VaultID == v.ID {
+		return a, false, err
+	}
+	other, err := tx.VaultByID(a.VaultID)
+	if err != nil {
+		return a, false, err
+	}
+	if other.AccountID != ref.Account {
+		return a, false, absent // the archives of others are invisible
+	}
+	return a, false, fault.New(fault.Invalid, "Invalid vault name: %s", s.ARN(ref))
+}
+
+// DeleteArchive removes an archive. Deleting it again succeeds. When it returns nil the deletion is on the medium too, so
+// that a catalogue made from the medium would not bring the archive back. A finished job goes on to offer it.
+func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
+	var a catalogue.Archive
+	var deleted, held bool
+	err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		v, err := s.vault(tx, ref)
+		if err != nil {
+			return err
+		}
+		if a, deleted, err = s.archive(tx, ref, v, id); err != nil || deleted {
+			return err
+		}
+		now := s.now()
+		if held, err = s.failJobs(tx, id, now); err != nil {
+			return err
+		}
+		if err := tx.DeleteArchive(a, later(now, v.ChangedAt)); err != nil || held {
+			return err
+		}
+		return tx.ReleaseDeleted(id)
+	})
+	if err != nil || deleted {
+		return err
+	}
+	defer s.Poke()
+	if held {
+		return s.bury(ctx, ref, id)
+	}
+	return s.bytes.Remove(ctx, store.Place(a.Place))
+}
+
+// failJobs ends the jobs in progress on an archive that goes, and reports whether others still offer it.
+func (s *Service) failJobs(tx *catalogue.Tx, archive string, now time.Time) (held bool, err error) {
+	jobs, err := tx.JobsOfArchive(archive)
+	for _, j := range jobs {
+		if j.Status != catalogue.InProgress {
+			held = true
+			continue
+		}
+		message := "The archive ID was not found: " + archive
+		if err := tx.FinishJob(s.ended(j, catalogue.Failed, message, now)); err != nil {
+			return false, err
+		}
+	}
+	return held, err
+}
+
+// bury writes a tombstone: the bytes have to stay for a while.
+func (s *Service) bury(ctx context.Context, ref Ref, id string) error {
+	l := label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: id}
+	x, err := s.bytes.Put(ctx, store.Tombstone, l.encode(), treehash.NewStream(strings.NewReader(""), 0, nil))
+	if err != nil {
+		return err
+	}
+	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.Bury(id, string(x.Place)) })
+	if errors.Is(err, catalogue.ErrNotFound) { // the last job expired meanwhile, the bytes are going
+		s.discard(x.Place)
+		return nil
+	}
+	return err
+}
+
+// later returns the later of two moments.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

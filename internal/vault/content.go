@@ -1,0 +1,163 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/moraine-archive/moraine/glacier/treehash"
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/store"
+)
+
+// content is where the bytes of an archive are: one record, or the parts of an upload one after the other.
+type content struct {
+	place  store.Place
+	upload *string
+}
+
+// contentOf returns where the bytes of an archive are, also if it was deleted while a job still offers it.
+func contentOf(tx *catalogue.Tx, archive string) (content, error) {
+	a, err := tx.Archive(archive)
+	if err == nil {
+		return contentOfArchive(a), nil
+	}
+	if !errors.Is(err, catalogue.ErrNotFound) {
+		return content{}, err
+	}
+	d, err := tx.DeletedArchive(archive)
+	if err != nil {
+		return content{}, err
+	}
+	if d.Place == nil {
+		return content{}, catalogue.ErrNotFound
+	}
+	return content{store.Place(*d.Place), d.UploadID}, nil
+}
+
+// open returns n bytes from an offset, verified. Of several parts one is open at a time.
+func (s *Service) open(ctx context.Context, c content, off, n int64) (io.ReadCloser, error) {
+	if c.upload == nil {
+		return s.bytes.Open(ctx, c.place, off, n)
+	}
+	r := &partsReader{s: s, ctx: ctx, upload: *c.upload, off: off, left: n}
+	return r, r.next() // so that a missing first part is an error now
+}
+
+// partsReader reads the bytes of consecutive parts.
+type partsReader struct {
+	s      *Service
+	ctx    context.Context
+	upload string
+	off    int64 // of the next byte that is not in part
+	left   int64 // bytes from off on
+	part   io.ReadCloser
+}
+
+// next opens the part that holds the next byte.
+func (r *partsReader) next() error {
+	if err := r.Close(); err != nil {
+		return err
+	}
+	parts, err := r.s.partsWithin(r.ctx, r.upload, r.off, r.off)
+	if err != nil {
+		return err
+	}
+	p := parts[0]
+	within := r.off - p.First
+	n := min(p.Size-within, r.left)
+	if r.part, err = r.s.bytes.Open(r.ctx, store.Place(p.Place), within, n); err != nil {
+		return err
+	}
+	r.off += n
+	r.left -= n
+	return nil
+}
+
+func (r *partsReader) Read(b []byte) (int, error) {
+	for {
+		n, err := r.part.Read(b)
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if r.left == 0 {
+			return 0, io.EOF
+		}
+		if err := r.next(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// WriteTo writes all that is left to w, leaf by leaf and without a copy.
+func (r *partsReader) WriteTo(w io.Writer) (int64, error) {
+	var total int64
+	for {
+		n, err := io.Copy(w, r.part)
+		total += n
+		if err != nil || r.left == 0 {
+			return total, err
+		}
+		if err := r.next(); err != nil {
+			return total, err
+		}
+	}
+}
+
+func (r *partsReader) Close() error {
+	if r.part == nil {
+		return nil
+	}
+	err := r.part.Close()
+	r.part = nil
+	return err
+}
+
+// partsWithin returns the parts of an archive that hold a range of bytes.
+func (s *Service) partsWithin(ctx context.Context, upload string, first, last int64) (parts []catalogue.Part, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		parts, err = tx.PartsWithin(upload, first, last)
+		return err
+	})
+	if err == nil && len(parts) == 0 {
+		err = fault.New(fault.Corrupt, "upload %s has no part with the bytes %d to %d", upload, first, last)
+	}
+	return parts, err
+}
+
+// treeHash returns the tree hash of a range of an archive that is one node of its tree, from hashes that are kept: no
+// byte of the archive is read. A part is a node too, so such a range is within one part or consists of whole parts.
+func (s *Service) treeHash(ctx context.Context, c content, first, last int64) (treehash.Hash, error) {
+	if c.upload == nil {
+		return s.foldLeaves(ctx, c.place, first, last)
+	}
+	parts, err := s.partsWithin(ctx, *c.upload, first, last)
+	if err != nil {
+		return treehash.Hash{}, err
+	}
+	if p := parts[0]; len(parts) == 1 && (p.First != first || p.First+p.Size-1 != last) {
+		return s.foldLeaves(ctx, store.Place(p.Place), first-p.First, last-p.First)
+	}
+	var tree treehash.Tree
+	for _, p := range parts {
+		h, err := treehash.FromBytes(p.TreeHash)
+		if err != nil {
+			return h, err
+		}
+		tree.Add(h)
+	}
+	return tree.Sum(), nil
+}
+
+func (s *Service) foldLeaves(ctx context.Context, at store.Place, first, last int64) (treehash.Hash, error) {
+	x, err := s.bytes.Stat(ctx, at)
+	if err != nil {
+		return treehash.Hash{}, err
+	}
+	return treehash.Fold(x.Leaves[first/treehash.LeafSize : treehash.Leaves(last+1)]), nil
+}
+
+func contentOfArchive(a catalogue.Archive) content {
+	return content{store.Place(a.Place), a.UploadID}
+}

@@ -1,0 +1,86 @@
+package vault
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/protocol"
+)
+
+// topicARN is the shape of an SNS topic's name. Whether the topic exists is not checked (guide: "Set Vault Notification Configuration").
+var topicARN = regexp.MustCompile(`^arn:[a-z0-9-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$`) // read only
+
+func checkTopic(topic string) error {
+	if !topicARN.MatchString(topic) {
+		return fault.New(fault.Invalid, "Invalid SNS topic: %q is not the ARN of a topic, like arn:aws:sns:us-east-1:123456789012:restores", topic)
+	}
+	return nil
+}
+
+// SetVaultNotifications replaces the notification configuration of a vault.
+func (s *Service) SetVaultNotifications(ctx context.Context, ref Ref, c protocol.NotificationConfiguration) error {
+	events, err := checkNotifications(c)
+	if err != nil {
+		return err
+	}
+	return s.changeNotifications(ctx, ref, c.SNSTopic, textOrNil(strings.Join(events, ",")))
+}
+
+// checkNotifications returns the events of a configuration without repetitions.
+func checkNotifications(c protocol.NotificationConfiguration) ([]string, error) {
+	if nonEmpty(c.SNSTopic) == nil {
+		return nil, fault.New(fault.Missing, "Required parameter missing: SNSTopic")
+	}
+	if c.Events == nil {
+		return nil, fault.New(fault.Missing, "Required parameter missing: Events")
+	}
+	if len(c.Events) == 0 {
+		return nil, fault.New(fault.Invalid, "Invalid Events: at least one event is needed")
+	}
+	var events []string
+	for _, e := range c.Events {
+		if e != "ArchiveRetrievalCompleted" && e != "InventoryRetrievalCompleted" {
+			return nil, fault.New(fault.Invalid, "Invalid event: %q is neither ArchiveRetrievalCompleted nor InventoryRetrievalCompleted", e)
+		}
+		if !slices.Contains(events, e) {
+			events = append(events, e)
+		}
+	}
+	return events, checkTopic(*c.SNSTopic)
+}
+
+// GetVaultNotifications returns the notification configuration of a vault.
+func (s *Service) GetVaultNotifications(ctx context.Context, ref Ref) (protocol.NotificationConfiguration, error) {
+	var c protocol.NotificationConfiguration
+	err := s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		v, err := s.vault(tx, ref)
+		if err != nil {
+			return err
+		}
+		if v.Topic == nil || v.Events == nil {
+			return fault.New(fault.NotFound, "No notification configuration is set for vault: %s", ref.Name)
+		}
+		c = protocol.NotificationConfiguration{Events: strings.Split(*v.Events, ","), SNSTopic: v.Topic}
+		return nil
+	})
+	return c, err
+}
+
+// DeleteVaultNotifications removes the notification configuration of a vault, if there is one.
+func (s *Service) DeleteVaultNotifications(ctx context.Context, ref Ref) error {
+	return s.changeNotifications(ctx, ref, nil, nil)
+}
+
+func (s *Service) changeNotifications(ctx context.Context, ref Ref, topic, events *string) error {
+	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		v, err := s.vault(tx, ref)
+		if err != nil {
+			return err
+		}
+		return tx.SetNotifications(v.ID, topic, events)
+	})
+}

@@ -1,0 +1,195 @@
+// Package vault is what the operations mean: the rules of the service, over rows (catalogue) and bytes (store). It knows nothing of HTTP or SQL.
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/protocol"
+	"github.com/moraine-archive/moraine/internal/store"
+)
+
+// Service carries out the operations. Its methods may be called from several goroutines. All values in requests are as
+// the client sent them, unless a field says otherwise.
+type Service struct {
+	rows     *catalogue.DB
+	bytes    store.Store
+	settings Settings
+	now      func() time.Time
+	log      *slog.Logger
+	ids      ids
+	wake     chan struct{}
+}
+
+// New returns a service. now is the time that all dates come from.
+func New(rows *catalogue.DB, bytes store.Store, settings Settings, now func() time.Time, log *slog.Logger) *Service {
+	return &Service{rows: rows, bytes: bytes, settings: settings, now: now, log: log, wake: make(chan struct{}, 1)}
+}
+
+// Wake returns a channel that receives when there may be work for the worker: a new job, bytes to release.
+func (s *Service) Wake() <-chan struct{} { return s.wake }
+
+// Poke makes the worker look for work now.
+func (s *Service) Poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// Ref names a vault: the account that owns it, 12 digits, and the name as the client sent it.
+type Ref struct {
+	Account string
+	Name    string
+}
+
+// ARN returns the Amazon Resource Name of a vault.
+func (s *Service) ARN(ref Ref) string { return s.arnPrefix(ref.Account) + ref.Name }
+
+func (s *Service) arnPrefix(account string) string {
+	return fmt.Sprintf("arn:aws:glacier:%s:%s:vaults/", s.settings.Region, account)
+}
+
+// legalName is the rule for vault names (guide: "Create Vault").
+var legalName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,255}$`) // read only
+
+func legalVaultName(name string) bool {
+	return legalName.MatchString(name) && name != "." && name != ".."
+}
+
+// vault returns the row of a vault. What is not a legal name is shown raw, as the original does.
+func (s *Service) vault(tx *catalogue.Tx, ref Ref) (catalogue.Vault, error) {
+	if !legalVaultName(ref.Name) {
+		return catalogue.Vault{}, fault.New(fault.NotFound, "Vault not found for ARN: %s", ref.Name)
+	}
+	v, err := tx.Vault(ref.Account, ref.Name)
+	return v, s.orVaultNotFound(err, ref)
+}
+
+// orVaultNotFound turns the absence of a row into the absence of the vault.
+func (s *Service) orVaultNotFound(err error, ref Ref) error {
+	return orNotFound(err, "Vault not found for ARN: %s", s.ARN(ref))
+}
+
+// orNotFound turns the absence of a row into the absence of what the message says.
+func orNotFound(err error, format string, args ...any) error {
+	if errors.Is(err, catalogue.ErrNotFound) {
+		return fault.New(fault.NotFound, format, args...)
+	}
+	return err
+}
+
+// discard removes bytes that no row refers to. It is best effort: what stays is removed by the sweep.
+func (s *Service) discard(at store.Place) {
+	if err := s.bytes.Remove(context.Background(), at); err != nil {
+		s.log.Warn("bytes that nothing refers to could not be removed; the sweep will", "place", at, "error", err)
+	}
+}
+
+// label says what a record is. It is JSON, so that a stranger can read it.
+type label struct {
+	What        string `json:"what"`
+	Account     string `json:"account"`
+	Vault       string `json:"vault"`
+	Archive     string `json:"archive,omitempty"`
+	Upload      string `json:"upload,omitempty"`
+	Job         string `json:"job,omitempty"`
+	First       int64  `json:"first,omitempty"` // of a part: its offset in the archive
+	Description string `json:"description,omitempty"`
+}
+
+// What a record can be.
+const (
+	isArchive   = "archive"   // an archive uploaded in one piece
+	isPart      = "part"      // a part of an upload, or of the archive it became
+	isMultipart = "multipart" // an archive as the list of its parts
+	isOutput    = "output"    // the output of an inventory job
+	isDeleted   = "deleted"   // an archive was deleted while a job still offers it
+)
+
+func (l label) encode() []byte {
+	b, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // strings and numbers only: cannot fail
+	}
+	return b
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format(protocol.TimestampLayout) }
+
+// timestampOrNil returns nil for the zero time.
+func timestampOrNil(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := timestamp(t)
+	return &text
+}
+
+// textOrNil returns nil for the empty string.
+func textOrNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// nonEmpty returns nil for an empty string: clients send those for members they leave out.
+func nonEmpty(s *string) *string {
+	if s == nil || *s == "" {
+		return nil
+	}
+	return s
+}
+
+// pageSize reads the limit of a list. What exceeds the maximum is cut to it, as the original does.
+func pageSize(limit *string, maximum int) (int, error) {
+	if limit == nil {
+		return maximum, nil
+	}
+	n, err := strconv.ParseInt(*limit, 10, 64)
+	if errors.Is(err, strconv.ErrRange) && n > 0 {
+		return maximum, nil
+	}
+	if err != nil || n < 1 {
+		return 0, fault.New(fault.Invalid, "Invalid limit: %s", *limit)
+	}
+	return int(min(n, int64(maximum))), nil
+}
+
+// page cuts a list that was read with one item more than fits. It reports whether there was one more.
+func page[T any](list []T, size int) ([]T, bool) {
+	if len(list) > size {
+		return list[:size], true
+	}
+	return list, false
+}
+
+// printable reports whether a description has only characters of 0x20 to 0x7E.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return false
+		}
+	}
+	return true
+}
+
+// checkDescription is the rule for descriptions of archives and jobs.
+func checkDescription(what, text string) error {
+	if len(text) > protocol.MaxDescription {
+		return fault.New(fault.Invalid, "Invalid %s description: it has %d characters, the limit is %d", what, len(text), protocol.MaxDescription)
+	}
+	if !printable(text) {
+		return fault.New(fault.Invalid, "Invalid %s description: only printable ASCII characters (0x20 to 0x7E) are allowed: %q", what, text)
+	}
+	return nil
+}

@@ -1,0 +1,268 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/store"
+)
+
+// Upkeep is what the worker calls: it finishes jobs, and removes what is no longer needed. Every method can be killed at any
+// moment and called again.
+
+// batch is how many rows a step of upkeep takes at a time.
+const batch = 100
+
+// FinishJobs finishes the jobs that are due, retrievals first: they take no time. It returns when the next one is due, the zero time if none is
+// waiting. A job that cannot be finished now stays as it is.
+func (s *Service) FinishJobs(ctx context.Context) (time.Time, error) {
+	for {
+		due, err := s.dueJobs(ctx)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if len(due) == 0 {
+			return s.nextDue(ctx)
+		}
+		slices.SortStableFunc(due, func(a, b catalogue.Job) int { return strings.Compare(a.Action, b.Action) })
+		for _, j := range due {
+			if failed := s.finishJob(ctx, j); failed != nil {
+				err = errors.Join(err, fmt.Errorf("finish job %s: %w", j.ID, failed))
+			}
+		}
+		if err != nil {
+			return time.Time{}, err
+		}
+	}
+}
+
+func (s *Service) dueJobs(ctx context.Context) (due []catalogue.Job, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		due, err = tx.DueJobs(s.now(), batch)
+		return err
+	})
+	return due, err
+}
+
+func (s *Service) nextDue(ctx context.Context) (next time.Time, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		next, err = tx.NextDue()
+		return err
+	})
+	if errors.Is(err, catalogue.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	return next, err
+}
+
+// finishJob makes the output of a job, if it has one of its own, and ends the job.
+func (s *Service) finishJob(ctx context.Context, j catalogue.Job) error {
+	if j.Action == inventoryRetrieval {
+		ref, err := s.refOf(ctx, j.VaultID)
+		if errors.Is(err, catalogue.ErrNotFound) {
+			return nil // the vault was deleted, and the job with it
+		}
+		if err != nil {
+			return err
+		}
+		x, next, err := s.writeInventory(ctx, ref, j)
+		if err != nil {
+			return err
+		}
+		place := string(x.Place)
+		j.OutputPlace, j.OutputSize, j.NextMarker = &place, &x.Size, next
+	}
+	err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		return tx.FinishJob(s.ended(j, catalogue.Succeeded, "Succeeded", s.now()))
+	})
+	if !errors.Is(err, catalogue.ErrNotFound) {
+		return err
+	}
+	if j.OutputPlace != nil { // the job has ended otherwise, or is gone
+		s.discard(store.Place(*j.OutputPlace))
+	}
+	return nil
+}
+
+func (s *Service) refOf(ctx context.Context, vault int64) (ref Ref, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		v, err := tx.VaultByID(vault)
+		ref = Ref{v.AccountID, v.Name}
+		return err
+	})
+	return ref, err
+}
+
+// Expire removes what has had its time: jobs, uploads that nobody continues, the memory of ended uploads. A job's output stays
+// for as long as a download of it may still run.
+func (s *Service) Expire(ctx context.Context) error {
+	now := s.now()
+	for more := true; more; {
+		err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+			n, err := tx.PurgeJobs(now.Add(-s.settings.LongestRequest), batch)
+			more = n == batch
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		idle, err := tx.IdleUploads(now.Add(-s.settings.IdleUpload), batch)
+		if err != nil {
+			return err
+		}
+		for _, u := range idle {
+			if err := tx.DeleteUpload(u.ID); err != nil {
+				return err
+			}
+		}
+		return tx.ForgetUploads(now.Add(-s.settings.RepeatWindow))
+	})
+}
+
+// TakeInventories makes the inventories that are due, when inventories are made at intervals.
+func (s *Service) TakeInventories(ctx context.Context) error {
+	if s.settings.InventoryInterval == 0 {
+		return nil
+	}
+	now := s.now()
+	for after, more := int64(0), true; more; {
+		err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+			vaults, err := tx.VaultsToInventory(now.Add(-s.settings.InventoryInterval), after, batch)
+			if err != nil {
+				return err
+			}
+			for _, v := range vaults {
+				if err := tx.TakeInventory(v.ID, now); err != nil {
+					return err
+				}
+				after = v.ID
+			}
+			more = len(vaults) == batch
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Release removes the bytes that nothing needs any more. It returns how many records it removed.
+func (s *Service) Release(ctx context.Context) (int, error) {
+	total := 0
+	for {
+		var places []string
+		err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+			places, err = tx.Released(batch)
+			return err
+		})
+		if err != nil || len(places) == 0 {
+			return total, err
+		}
+		for _, p := range places {
+			if err := s.bytes.Remove(ctx, store.Place(p)); err != nil {
+				return total, err
+			}
+		}
+		err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+			for _, p := range places {
+				if err := tx.Forget(p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return total, err
+		}
+		total += len(places)
+	}
+}
+
+// Swept is what a sweep found.
+type Swept struct {
+	Records int   // seen
+	Removed int   // referred to by nothing
+	Bytes   int64 // of payload in those
+}
+
+// Sweep removes records that no row refers to: what an interrupted request left. It spares what is younger than the longest request,
+// whose row may be on its way.
+func (s *Service) Sweep(ctx context.Context) (Swept, error) {
+	var swept Swept
+	young := s.now().Add(-s.settings.LongestRequest)
+	err := s.bytes.Walk(ctx, func(x store.Extent) error {
+		swept.Records++
+		if x.Created.After(young) {
+			return nil
+		}
+		needed, err := s.needed(ctx, x)
+		if err != nil || needed {
+			return err
+		}
+		s.log.Info("a record that nothing refers to is removed", "place", x.Place, "label", string(x.Label))
+		swept.Removed++
+		swept.Bytes += x.Size
+		return s.bytes.Remove(ctx, x.Place)
+	})
+	return swept, err
+}
+
+// needed reports whether a row refers to a record.
+func (s *Service) needed(ctx context.Context, x store.Extent) (needed bool, err error) {
+	var l label
+	if x.Kind != 0 {
+		if err := json.Unmarshal(x.Label, &l); err != nil {
+			return false, fault.Wrap(fault.Corrupt, err, "the label of the record at %s cannot be read", x.Place)
+		}
+	}
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		needed, err = refersTo(tx, l, string(x.Place))
+		return err
+	})
+	return needed, err
+}
+
+// refersTo looks for the row that a label names, and whether it refers to a place.
+func refersTo(tx *catalogue.Tx, l label, place string) (bool, error) {
+	var at *string
+	var err error
+	switch l.What {
+	case isArchive, isMultipart:
+		var a catalogue.Archive
+		if a, err = tx.Archive(l.Archive); err == nil {
+			return a.Place == place, nil
+		}
+		if !errors.Is(err, catalogue.ErrNotFound) {
+			return false, err
+		}
+		var d catalogue.DeletedArchive
+		d, err = tx.DeletedArchive(l.Archive)
+		at = d.Place
+	case isDeleted:
+		var d catalogue.DeletedArchive
+		d, err = tx.DeletedArchive(l.Archive)
+		at = d.Tombstone
+	case isPart:
+		var p catalogue.Part
+		p, err = tx.PartAt(l.Upload, l.First)
+		at = &p.Place
+	case isOutput:
+		return tx.OutputInUse(l.Job, place)
+	default:
+		return tx.PlaceInUse(place)
+	}
+	if errors.Is(err, catalogue.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && at != nil && *at == place, err
+}
