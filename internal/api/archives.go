@@ -8,7 +8,7 @@ import (
 
 // payload returns the archive in the body. Its length has to be known beforehand.
 func (c *call) payload() (vault.Upload, error) {
-	if c.r.ContentLength < 0 || c.r.ContentLength == 0 && c.r.Header.Get("Content-Length") == "" && len(c.r.TransferEncoding) > 0 {
+	if c.r.ContentLength < 0 || c.r.Header.Get("Content-Length") == "" {
 		return vault.Upload{}, fault.New(fault.Missing, "Required parameter missing: Content-Length")
 	}
 	return vault.Upload{

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
 )
 
@@ -113,7 +114,11 @@ func (w *outputWriter) Write(b []byte) (int, error) {
 	if err := w.c.control.SetWriteDeadline(time.Now().Add(slowestClient)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
-	return w.c.w.Write(b)
+	n, err := w.c.w.Write(b)
+	if err != nil {
+		err = fault.Wrap(fault.BadRequest, err, "The client went away after %d bytes of the output", w.c.w.written)
+	}
+	return n, err
 }
 
 // fail writes an error. A body that has not been read ends the connection.

@@ -127,18 +127,15 @@ func (tx *Tx) JobsOfArchive(archive string) ([]Job, error) {
 	return all[Job](tx, `SELECT `+jobColumns+` FROM jobs WHERE archive_id = $1 AND status <> 'Failed' ORDER BY job_id`, archive)
 }
 
-// PurgeJobs removes up to limit jobs that expired at or before a moment, and releases what only they needed. It returns how many.
-func (tx *Tx) PurgeJobs(expired time.Time, limit int) (int, error) {
+// PurgeJobs removes up to limit jobs that expired at or before a moment, and releases what only they needed.
+func (tx *Tx) PurgeJobs(expired time.Time, limit int) error {
 	jobs, err := all[Job](tx, `SELECT `+jobColumns+` FROM jobs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2`, millis(expired), limit)
-	if err != nil {
-		return 0, err
-	}
 	for _, j := range jobs {
 		if err := tx.purge(j); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return len(jobs), nil
+	return err
 }
 
 func (tx *Tx) purge(j Job) error {

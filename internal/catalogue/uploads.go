@@ -74,10 +74,12 @@ func (tx *Tx) EndUpload(u Upload) error {
 		u.ID, u.State, millis(u.EndedAt), u.Size, u.TreeHash)
 }
 
-// IdleUploads returns up to limit open uploads without activity since a moment.
-func (tx *Tx) IdleUploads(since time.Time, limit int) ([]Upload, error) {
-	return all[Upload](tx, `SELECT `+uploadColumns+` FROM uploads WHERE state = 'open' AND active_at <= $1
-		ORDER BY active_at LIMIT $2`, millis(since), limit)
+// Expired reports whether there is anything for PurgeJobs, DeleteIdleUploads or ForgetUploads with these moments.
+func (tx *Tx) Expired(jobs, idle, ended time.Time) (bool, error) {
+	n, err := scalar[int64](tx, `SELECT (SELECT COUNT(*) FROM jobs WHERE expires_at <= $1)
+		+ (SELECT COUNT(*) FROM uploads WHERE state = 'open' AND active_at <= $2)
+		+ (SELECT COUNT(*) FROM uploads WHERE ended_at <= $3)`, millis(jobs), millis(idle), millis(ended))
+	return n > 0, err
 }
 
 // ForgetUploads removes uploads that ended at or before a moment. The parts of completed ones belong to their archives and stay.
@@ -85,12 +87,19 @@ func (tx *Tx) ForgetUploads(ended time.Time) error {
 	return tx.exec(`DELETE FROM uploads WHERE ended_at <= $1`, millis(ended))
 }
 
-// DeleteUpload removes an open upload and releases its parts.
-func (tx *Tx) DeleteUpload(id string) error {
-	if err := tx.execOne(`DELETE FROM uploads WHERE upload_id = $1 AND state = 'open'`, id); err != nil {
-		return err
+// DeleteIdleUploads removes up to limit open uploads without activity since a moment, and releases their parts.
+func (tx *Tx) DeleteIdleUploads(since time.Time, limit int) error {
+	idle, err := all[Upload](tx, `SELECT `+uploadColumns+` FROM uploads WHERE state = 'open' AND active_at <= $1
+		ORDER BY active_at LIMIT $2`, millis(since), limit)
+	for _, u := range idle {
+		if err := tx.exec(`DELETE FROM uploads WHERE upload_id = $1`, u.ID); err != nil {
+			return err
+		}
+		if err := tx.ReleaseParts(u.ID); err != nil {
+			return err
+		}
 	}
-	return tx.ReleaseParts(id)
+	return err
 }
 
 // ReleaseParts releases the parts of an upload that will not become an archive, or whose archive was deleted.
@@ -106,20 +115,20 @@ func (tx *Tx) ReleaseParts(upload string) error {
 	return tx.exec(`DELETE FROM parts WHERE upload_id = $1`, upload)
 }
 
-// PutPart stores a part of an open upload and releases the one that it replaces. ErrNotFound: the upload is not open.
-func (tx *Tx) PutPart(p Part, at time.Time) error {
+// PutPart stores a part of an open upload and releases the one that it replaces, if there is one. ErrNotFound: the upload is not open.
+func (tx *Tx) PutPart(p Part, at time.Time) (replaced bool, err error) {
 	if err := tx.execOne(`UPDATE uploads SET revision = revision + 1, active_at = $2 WHERE upload_id = $1 AND state = 'open'`,
 		p.UploadID, millis(at)); err != nil {
-		return err
+		return false, err
 	}
 	old, err := tx.PartAt(p.UploadID, p.First)
-	if err == nil {
+	if replaced = err == nil; replaced {
 		err = tx.Release(old.Place)
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+		return false, err
 	}
-	return tx.exec(`INSERT INTO parts (`+partColumns+`) VALUES ($1, $2, $3, $4, $5)
+	return replaced, tx.exec(`INSERT INTO parts (`+partColumns+`) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (upload_id, first) DO UPDATE SET size = excluded.size, tree_hash = excluded.tree_hash, place = excluded.place`,
 		p.UploadID, p.First, p.Size, p.TreeHash, p.Place)
 }

@@ -104,28 +104,29 @@ func (s *Service) refOf(ctx context.Context, vault int64) (ref Ref, err error) {
 // for as long as a download of it may still run.
 func (s *Service) Expire(ctx context.Context) error {
 	now := s.now()
-	for more := true; more; {
-		err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
-			n, err := tx.PurgeJobs(now.Add(-s.settings.LongestRequest), batch)
-			more = n == batch
+	jobs, idle, ended := now.Add(-s.settings.LongestRequest), now.Add(-s.settings.IdleUpload), now.Add(-s.settings.RepeatWindow)
+	for {
+		more := false
+		err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+			more, err = tx.Expired(jobs, idle, ended)
 			return err
+		})
+		if err != nil || !more {
+			return err
+		}
+		err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+			if err := tx.PurgeJobs(jobs, batch); err != nil {
+				return err
+			}
+			if err := tx.DeleteIdleUploads(idle, batch); err != nil {
+				return err
+			}
+			return tx.ForgetUploads(ended)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
-		idle, err := tx.IdleUploads(now.Add(-s.settings.IdleUpload), batch)
-		if err != nil {
-			return err
-		}
-		for _, u := range idle {
-			if err := tx.DeleteUpload(u.ID); err != nil {
-				return err
-			}
-		}
-		return tx.ForgetUploads(now.Add(-s.settings.RepeatWindow))
-	})
 }
 
 // TakeInventories makes the inventories that are due, when inventories are made at intervals.

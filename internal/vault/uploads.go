@@ -139,12 +139,16 @@ func (s *Service) UploadMultipartPart(ctx context.Context, ref Ref, id, contentR
 	if err != nil {
 		return treehash.Hash{}, err
 	}
-	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+	replaced := false
+	err = s.rows.Update(ctx, func(tx *catalogue.Tx) (err error) {
 		p := catalogue.Part{UploadID: id, First: first, Size: x.Size, TreeHash: x.Tree[:], Place: string(x.Place)}
-		return orNotFound(tx.PutPart(p, s.now()), "The upload ID was not found: %s", id)
+		replaced, err = tx.PutPart(p, s.now())
+		return orNotFound(err, "The upload ID was not found: %s", id)
 	})
 	s.discardIf(fault.Is(err, fault.NotFound), x.Place) // the upload ended meanwhile
-	s.Poke()                                            // a part may have been replaced
+	if replaced {
+		s.Poke()
+	}
 	return x.Tree, err
 }
 
