@@ -3,7 +3,7 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CLIENTS     = .cache/clients
 
-.PHONY: build test test-clients-setup lint check fuzz bench memory clean
+.PHONY: build test test-clients-setup lint check fuzz clean
 
 build:                ## build bin/moraine
 	go build -o bin/moraine ./cmd/moraine
@@ -20,6 +20,15 @@ lint:                 ## formatting, vet, staticcheck
 	go run $(STATICCHECK) ./...
 
 check: lint test      ## what CI runs
+
+FUZZTIME ?= 30s
+
+fuzz:                 ## every fuzz target for FUZZTIME
+	@for f in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
+	  for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$f); do \
+	    echo "$$f $$name"; go test ./$$(dirname $$f) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	  done; \
+	done
 
 clean:
 	rm -rf bin .cache
