@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/daemon"
@@ -36,8 +37,7 @@ func accountAddCommand(p Process) *cobra.Command {
 		Example: "  moraine admin account add alice --data /srv/moraine --json",
 		Args:    arguments("NAME"),
 	}
-	config.Flags(cmd.Flags())
-	cmd.Flags().Bool("json", false, "print JSON")
+	adminFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, asJSON, err := loadAdmin(cmd, p)
 		if err != nil {
@@ -60,8 +60,7 @@ func keyAddCommand(p Process) *cobra.Command {
 		Example: "  moraine admin key add --account 123456789012 --json",
 		Args:    arguments(),
 	}
-	config.Flags(cmd.Flags())
-	cmd.Flags().Bool("json", false, "print JSON")
+	adminFlags(cmd)
 	cmd.Flags().StringVar(&account, "account", "", "id of the account, 12 digits")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, asJSON, err := loadAdmin(cmd, p)
@@ -86,4 +85,24 @@ func printKey(p Process, asJSON bool, k keyDocument) error {
 	}
 	_, err := fmt.Fprintf(p.Stdout, "account:           %s\naccess key id:     %s\nsecret access key: %s\n", k.AccountID, k.KeyID, k.Secret)
 	return err
+}
+
+// adminFlags adds the flags of a command that works on the data of a server. Every setting is one, so that the command can be given what the
+// server was given, but help shows only those that matter.
+func adminFlags(cmd *cobra.Command) {
+	config.Flags(cmd.Flags())
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		f.Hidden = f.Name != "config" && f.Name != "data" && f.Name != "catalogue"
+	})
+	cmd.Flags().Bool("json", false, "print JSON")
+}
+
+// loadAdmin reads the configuration of such a command, and whether it is to print JSON.
+func loadAdmin(cmd *cobra.Command, p Process) (config.Config, bool, error) {
+	asJSON, err := cmd.Flags().GetBool("json")
+	if err != nil {
+		return config.Config{}, false, err
+	}
+	c, err := load(cmd, p)
+	return c, asJSON, err
 }

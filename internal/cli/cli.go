@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -67,6 +68,7 @@ func rootCommand(p Process) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "moraine",
 		Short:         "An archive store that speaks the Amazon Glacier vault API",
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          group,
@@ -117,12 +119,10 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// loadAdmin is load for a command that has flags of its own, which are no settings.
-func loadAdmin(cmd *cobra.Command, p Process) (config.Config, bool, error) {
-	asJSON, err := cmd.Flags().GetBool("json")
-	if err != nil {
-		return config.Config{}, false, err
+// version returns the version that the Go toolchain has put into the binary.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
 	}
-	c, err := load(cmd, p)
-	return c, asJSON, err
+	return "(devel)"
 }

@@ -173,9 +173,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 func (d *Daemon) listen() (err error) {
 	if d.apiAt, err = net.Listen("tcp", d.config.Listen); err != nil {
-		return fmt.Errorf("listen for the API: %w", err)
+		return fmt.Errorf("listen for the API, choose another address with --listen: %w", err)
 	}
 	d.closers = append(d.closers, onceCloser{d.apiAt})
+	if at, ok := d.apiAt.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() && d.config.TLSCert == "" {
+		d.log.Warn("archives cross the network unencrypted: give --tls-cert and --tls-key, or listen on loopback behind a proxy", "listen", at.String())
+	}
 	if d.config.TLSCert != "" {
 		certificate, err := tls.LoadX509KeyPair(d.config.TLSCert, d.config.TLSKey)
 		if err != nil {
@@ -184,7 +187,7 @@ func (d *Daemon) listen() (err error) {
 		d.apiAt = tls.NewListener(d.apiAt, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
 	}
 	if d.adminAt, err = net.Listen("tcp", d.config.AdminListen); err != nil {
-		return fmt.Errorf("listen for administration: %w", err)
+		return fmt.Errorf("listen for administration, choose another address with --admin-listen: %w", err)
 	}
 	d.closers = append(d.closers, onceCloser{d.adminAt})
 	return nil
