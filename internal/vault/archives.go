@@ -142,14 +142,36 @@ func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
 		}
 		return tx.ReleaseDeleted(id)
 	})
-	if err != nil || deleted {
+	if err != nil {
 		return err
+	}
+	if deleted {
+		return s.settle(ctx, ref, id)
 	}
 	defer s.Poke()
 	if held {
 		return s.bury(ctx, ref, id)
 	}
 	return s.bytes.Remove(ctx, store.Place(a.Place))
+}
+
+// settle completes on the medium a deletion whose row was changed by an earlier request, which may have been interrupted.
+func (s *Service) settle(ctx context.Context, ref Ref, id string) error {
+	var d catalogue.DeletedArchive
+	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+		d, err = tx.DeletedArchive(id)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case d.Place == nil:
+		_, err = s.Release(ctx)
+		return err
+	case d.Tombstone == nil:
+		return s.bury(ctx, ref, id)
+	}
+	return nil
 }
 
 // failJobs ends the jobs in progress on an archive that goes, and reports whether others still offer it.
