@@ -72,24 +72,36 @@ func (s *Stream) fill() ([]byte, error) {
 	if s.buf == nil {
 		s.buf = leafBuffers.Get().(*[LeafSize]byte)
 	}
-	n, err := io.ReadFull(s.r, s.buf[:want])
+	n, err := readFull(s.r, s.buf[:want])
 	s.read += int64(n)
 	switch {
-	case err == nil, errors.Is(err, io.ErrUnexpectedEOF) && s.size < 0:
+	case err == nil, err == io.EOF && s.size < 0 && n > 0:
 		return s.buf[:n], nil
-	case errors.Is(err, io.EOF) && s.size < 0:
-		return nil, io.EOF
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case err == io.EOF && s.size >= 0:
 		return nil, fmt.Errorf("%w: %d of %d bytes", ErrShort, s.read, s.size)
 	default:
 		return nil, err
 	}
 }
 
+// readFull reads until b is full. It returns io.EOF only if r did, at whatever place: unlike io.ReadFull it makes no difference between an end
+// that comes early and one that does not, and so it never takes a reader's own io.ErrUnexpectedEOF, a failure, for an end.
+func readFull(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	return n, err
+}
+
 // end releases the buffer and turns the end of the data into the verdict of the check.
 func (s *Stream) end(err error) error {
 	s.Close()
-	if errors.Is(err, io.EOF) && s.check != nil {
+	if err == io.EOF && s.check != nil {
 		if bad := s.check(s.Linear(), s.Sum()); bad != nil {
 			err = bad
 		}
