@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -44,13 +45,16 @@ func (p *JobParameters) checkInventory() error {
 // (package time). No zone, and boto 2's "UTC", mean UTC.
 var dateLayouts = []string{"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02T15:04:05UTC"} // read only
 
+// dateForm is what all of them begin with. Package time would also take an hour of one digit, and a comma before the fraction.
+var dateForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[^,]*$`) // read only
+
 // parseDate reads a date; an absent one is the zero time.
 func parseDate(name string, text *string) (time.Time, error) {
 	if nonEmpty(text) == nil {
 		return time.Time{}, nil
 	}
 	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, *text); err == nil {
+		if t, err := time.Parse(layout, *text); err == nil && dateForm.MatchString(*text) {
 			return t.UTC(), nil
 		}
 	}

@@ -95,6 +95,8 @@ func (p *JobParameters) checkType() error {
 			return fault.New(fault.Invalid, "Invalid job parameters: InventoryRetrievalParameters is not for archive-retrieval jobs")
 		case p.Select:
 			return fault.New(fault.Invalid, "Invalid job parameters: SelectParameters and OutputLocation are for select jobs only")
+		case nonEmpty(p.RetrievalByteRange) != nil && !byteRange.MatchString(*p.RetrievalByteRange):
+			return fault.New(fault.Invalid, "Invalid retrieval byte range: %q is not of the form first-last", *p.RetrievalByteRange)
 		}
 		return nil
 	case "inventory-retrieval":
@@ -182,15 +184,12 @@ func (s *Service) tierRange(tier string) Range {
 // byteRange is the form of a RetrievalByteRange: inclusive offsets without a unit.
 var byteRange = regexp.MustCompile(`^([0-9]{1,15})-([0-9]{1,15})$`) // read only
 
-// parseByteRange reads the range of an archive of a size; nil is the whole.
+// parseByteRange reads the range, whose form was checked before, of an archive of a size; nil is the whole.
 func parseByteRange(text *string, size int64) (first, last int64, err error) {
 	if text == nil {
 		return 0, size - 1, nil
 	}
 	m := byteRange.FindStringSubmatch(*text)
-	if m == nil {
-		return 0, 0, fault.New(fault.Invalid, "Invalid retrieval byte range: %q is not of the form first-last", *text)
-	}
 	first, _ = strconv.ParseInt(m[1], 10, 64) // at most 15 digits
 	last, _ = strconv.ParseInt(m[2], 10, 64)
 	if !treehash.MiBAligned(first, last, size) {
