@@ -43,6 +43,7 @@ func New(c Config) *Server {
 
 // ServeHTTP answers one request. This is the one way to a handler: match, authenticate, authorise, decode, call, reply.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	markAnswering(r.Context())
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.LongestRequest)
 	defer cancel()
 	c := &call{

@@ -112,8 +112,8 @@ func (d *Daemon) newAPI(rows *catalogue.DB, settings vault.Settings) *http.Serve
 		LongestRequest: settings.LongestRequest,
 	})
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		DisableGeneralOptionsHandler: true, ErrorLog: d.errorLog(),
+		Handler: handler, ReadHeaderTimeout: min(headerTimeout, d.config.StallTimeout), IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		DisableGeneralOptionsHandler: true, ErrorLog: d.errorLog(), ConnContext: api.ConnContext, ConnState: api.ConnState,
 	}
 }
 
