@@ -39,10 +39,19 @@ func contentOf(tx *catalogue.Tx, archive string) (content, error) {
 // open returns n bytes from an offset, verified. Of several parts one is open at a time.
 func (s *Service) open(ctx context.Context, c content, off, n int64) (io.ReadCloser, error) {
 	if c.upload == nil {
-		return s.bytes.Open(ctx, c.place, off, n)
+		r, err := s.bytes.Open(ctx, c.place, off, n)
+		return r, orLost(err)
 	}
 	r := &partsReader{s: s, ctx: ctx, upload: *c.upload, off: off, left: n}
 	return r, r.next() // so that a missing first part is an error now
+}
+
+// orLost makes damage of the absence of a record that a row refers to: to a client it is no answer to what it asked for.
+func orLost(err error) error {
+	if fault.Is(err, fault.NotFound) {
+		return fault.Wrap(fault.Corrupt, err, "bytes that the catalogue has are not in the store")
+	}
+	return err
 }
 
 // partsReader reads the bytes of consecutive parts.
@@ -68,7 +77,7 @@ func (r *partsReader) next() error {
 	within := r.off - p.First
 	n := min(p.Size-within, r.left)
 	if r.part, err = r.s.bytes.Open(r.ctx, store.Place(p.Place), within, n); err != nil {
-		return err
+		return orLost(err)
 	}
 	r.off += n
 	r.left -= n
@@ -153,7 +162,7 @@ func (s *Service) treeHash(ctx context.Context, c content, first, last int64) (t
 func (s *Service) foldLeaves(ctx context.Context, at store.Place, first, last int64) (treehash.Hash, error) {
 	x, err := s.bytes.Stat(ctx, at)
 	if err != nil {
-		return treehash.Hash{}, err
+		return treehash.Hash{}, orLost(err)
 	}
 	return treehash.Fold(x.Leaves[first/treehash.LeafSize : treehash.Leaves(last+1)]), nil
 }
