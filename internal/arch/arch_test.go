@@ -34,6 +34,7 @@ var table = map[string]string{
 	"internal/cli":             "internal/config internal/daemon",
 	"internal/moraintest":      "internal/config internal/daemon internal/vault glacier/treehash",
 	"internal/arch":            "",
+	"internal/clienttest":      "",
 	"cmd/moraine":              "internal/cli",
 	"bench":                    "glacier/treehash internal/moraintest",
 }
