@@ -55,7 +55,8 @@ type Store interface {
 	Remove(ctx context.Context, at Place) error
 
 	// Walk calls fn for every record, in no order that is promised. Records that are not complete have a Kind of 0
-	// and no label; they are given so that a sweep can remove them. An error of fn ends the walk and is returned.
+	// and no label; they are given so that a sweep can remove them. What a Put of this process is writing at the moment is passed over.
+	// fn may remove records. An error of fn ends the walk and is returned.
 	Walk(ctx context.Context, fn func(Extent) error) error
 
 	Close() error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"io/fs"
 	"sync"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -11,10 +12,11 @@ import (
 )
 
 // NewVerifiedReader returns n bytes from offset off of a payload of size bytes that r holds from its offset 0. It reads in leaves
-// and compares each with its hash before it hands out a byte of it. Closing it closes c. All drivers read through it.
+// and compares each with its hash before it hands out a byte of it. Closing it closes c; a read after that is an error, not an end. All
+// drivers read through it.
 func NewVerifiedReader(ctx context.Context, r io.ReaderAt, c io.Closer, x Extent, off, n int64) (io.ReadCloser, error) {
-	if off < 0 || n < 0 || off+n > x.Size {
-		return nil, fault.New(fault.Invalid, "bytes %d to %d are not within the %d bytes of the record at %s", off, off+n, x.Size, x.Place)
+	if off < 0 || n < 0 || n > x.Size-off {
+		return nil, fault.New(fault.Invalid, "%d bytes from offset %d are not within the %d bytes of the record at %s", n, off, x.Size, x.Place)
 	}
 	return &verifiedReader{ctx: ctx, r: r, c: c, x: x, off: off, left: n}, nil
 }
@@ -110,6 +112,6 @@ func (v *verifiedReader) Close() error {
 		leafBuffers.Put(v.buf)
 		v.buf, v.ready = nil, nil
 	}
-	v.left = 0
+	v.err = fs.ErrClosed
 	return v.c.Close()
 }

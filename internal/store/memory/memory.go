@@ -4,7 +4,6 @@ package memory
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"strconv"
 	"sync"
@@ -40,7 +39,7 @@ func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload 
 	var body bytes.Buffer
 	for {
 		chunk, _, err := payload.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // and nothing that wraps it: that is a failure of the payload
 			break
 		}
 		if err == nil {
@@ -105,7 +104,10 @@ func (s *Store) Walk(ctx context.Context, fn func(store.Extent) error) error {
 	}
 	s.mu.Unlock()
 	for _, x := range all {
-		if err := errors.Join(ctx.Err(), fn(x)); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fn(x); err != nil {
 			return err
 		}
 	}

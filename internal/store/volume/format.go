@@ -40,7 +40,11 @@ type recordHeader struct {
 	id      [idSize]byte
 }
 
-var errNoRecord = errors.New("no complete record")
+// errNoRecord is wrapped when there is no complete record, errFormat when another program may know better.
+var (
+	errNoRecord = errors.New("no complete record")
+	errFormat   = errors.New("unknown volume format")
+)
 
 func encodeVolumeHeader(id [idSize]byte, created time.Time) []byte {
 	b := make([]byte, volumeHeaderSize)
@@ -52,13 +56,15 @@ func encodeVolumeHeader(id [idSize]byte, created time.Time) []byte {
 	return seal(b)
 }
 
-// decodeVolumeHeader checks a volume header.
-func decodeVolumeHeader(b []byte) error {
+// decodeVolumeHeader checks the header of the volume with an id.
+func decodeVolumeHeader(b []byte, id [idSize]byte) error {
 	switch {
 	case len(b) < volumeHeaderSize || string(b[:8]) != volumeMagic || !sealed(b[:volumeHeaderSize]):
 		return fmt.Errorf("%w: the volume header is damaged or was never written", errNoRecord)
 	case binary.LittleEndian.Uint32(b[8:]) != formatVersion:
-		return fmt.Errorf("the volume has format %d, this program reads format %d", binary.LittleEndian.Uint32(b[8:]), formatVersion)
+		return fmt.Errorf("%w: the volume has format %d, this program reads format %d", errFormat, binary.LittleEndian.Uint32(b[8:]), formatVersion)
+	case [idSize]byte(b[16:32]) != id:
+		return fmt.Errorf("%w: the volume is %x, not the one that its file is named after", errNoRecord, b[16:32])
 	}
 	return nil
 }

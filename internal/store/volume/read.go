@@ -48,7 +48,11 @@ func (s *Store) open(at store.Place) (vfs.File, store.Extent, int64, error) {
 	if err != nil {
 		return nil, store.Extent{}, 0, fmt.Errorf("open a volume: %w", err)
 	}
-	x, payloadAt, err := readVolume(f, off)
+	x, payloadAt, err := readVolume(f, id, off)
+	if errors.Is(err, errFormat) {
+		f.Close()
+		return nil, store.Extent{}, 0, fmt.Errorf("the record at %s: %w", at, err)
+	}
 	if err != nil {
 		f.Close()
 		return nil, store.Extent{}, 0, fault.Wrap(fault.Corrupt, err, "the record at %s cannot be read", at)
@@ -57,11 +61,11 @@ func (s *Store) open(at store.Place) (vfs.File, store.Extent, int64, error) {
 	return f, x, payloadAt, nil
 }
 
-// readVolume checks the header of a volume and reads one record of it.
-func readVolume(r io.ReaderAt, off int64) (store.Extent, int64, error) {
+// readVolume checks the header of the volume with an id and reads one record of it.
+func readVolume(r io.ReaderAt, id volumeID, off int64) (store.Extent, int64, error) {
 	head, err := readSome(r, 0, volumeHeaderSize)
 	if err == nil {
-		err = decodeVolumeHeader(head)
+		err = decodeVolumeHeader(head, id)
 	}
 	if err != nil {
 		return store.Extent{}, 0, err
@@ -102,21 +106,26 @@ func readLabel(r io.ReaderAt, off int64, h recordHeader, head []byte) ([]byte, e
 	if end := recordHeaderSize + int(h.label); end <= len(head) {
 		return head[recordHeaderSize:end], nil
 	}
-	label := make([]byte, h.label)
-	_, err := r.ReadAt(label, off+recordHeaderSize)
-	return label, err
+	return readAll(r, off+recordHeaderSize, int64(h.label))
 }
 
 // readTrailer reads a trailer from its end: the end mark first, so that a header that claims a huge payload costs nothing.
 func readTrailer(r io.ReaderAt, at, payload int64) ([]byte, error) {
 	size := trailerSize(payload)
-	mark := make([]byte, len(endMark))
-	if _, err := r.ReadAt(mark, at+size-int64(len(endMark))); err != nil || string(mark) != endMark {
+	mark, err := readAll(r, at+size-int64(len(endMark)), int64(len(endMark)))
+	if err != nil || string(mark) != endMark {
 		return nil, fmt.Errorf("%w: there is no end mark", errNoRecord)
 	}
-	b := make([]byte, size)
-	_, err := r.ReadAt(b, at)
-	return b, err
+	return readAll(r, at, size)
+}
+
+// readAll reads n bytes. That they are the last of the file is no error, whether or not ReadAt says so (io.ReaderAt).
+func readAll(r io.ReaderAt, off, n int64) ([]byte, error) {
+	b := make([]byte, n)
+	if m, err := r.ReadAt(b, off); m < len(b) {
+		return nil, fmt.Errorf("%w: %d bytes of %d at offset %d can be read: %w", errNoRecord, m, n, off, err)
+	}
+	return b, nil
 }
 
 // readSome reads up to n bytes; less at the end of the file.
@@ -129,7 +138,8 @@ func readSome(r io.ReaderAt, off int64, n int) ([]byte, error) {
 	return b[:m], err
 }
 
-// Walk gives the record of every volume. Files that are not volumes are passed over.
+// Walk gives the record of every volume. Files that are not volumes are passed over, and so are volumes that a Put is writing. A volume
+// of another format ends the walk: what this program cannot read must not be taken for something to remove.
 func (s *Store) Walk(ctx context.Context, fn func(store.Extent) error) error {
 	for i := range shards {
 		names, err := s.fs.List(s.shard(byte(i)))
@@ -151,7 +161,7 @@ func (s *Store) Walk(ctx context.Context, fn func(store.Extent) error) error {
 func (s *Store) visit(name string, fn func(store.Extent) error) error {
 	base, isVolume := strings.CutSuffix(name, suffix)
 	id, err := parseVolumeID(base)
-	if err != nil || !isVolume {
+	if err != nil || !isVolume || s.isWriting(id) { // asked before the volume is opened: it may be complete the moment after
 		return nil
 	}
 	at := place(id, volumeHeaderSize)

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -29,6 +30,9 @@ type Store struct {
 	fs  vfs.FS
 	dir string
 	now func() time.Time
+
+	mu      sync.Mutex
+	writing map[volumeID]bool // guarded by mu: volumes that a Put of this process has not done with
 }
 
 // shards is the number of directories that volumes are spread over, so that none grows too long to list.
@@ -38,11 +42,15 @@ const suffix = ".vol"
 
 // Open opens the store in a directory and makes what is missing of it.
 func Open(fsys vfs.FS, dir string, now func() time.Time) (*Store, error) {
-	s := &Store{fs: fsys, dir: dir, now: now}
+	s := &Store{fs: fsys, dir: dir, now: now, writing: make(map[volumeID]bool)}
 	for i := range shards {
 		if err := fsys.MkdirAll(s.shard(byte(i))); err != nil {
 			return nil, fmt.Errorf("open the volume store: %w", err)
 		}
+	}
+	// A process that was killed while it made them may have left directories that exist but are not durable.
+	if err := fsys.SyncDir(dir); err != nil {
+		return nil, fmt.Errorf("open the volume store: %w", err)
 	}
 	return s, nil
 }
@@ -102,7 +110,8 @@ func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload 
 	if len(label) > maxLabel {
 		return store.Extent{}, fault.New(fault.Internal, "a label of %d bytes exceeds the limit of %d", len(label), maxLabel)
 	}
-	id := newVolumeID(s.now())
+	id := s.begin()
+	defer s.end(id)
 	f, err := s.fs.Create(s.path(id))
 	if err != nil {
 		return store.Extent{}, fmt.Errorf("create a volume: %w", err)
@@ -117,6 +126,27 @@ func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload 
 		return store.Extent{}, err
 	}
 	return x, nil
+}
+
+// begin names a new volume. Until end, Walk passes over it: it looks like one that was cut off.
+func (s *Store) begin() volumeID {
+	id := newVolumeID(s.now())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing[id] = true
+	return id
+}
+
+func (s *Store) end(id volumeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.writing, id)
+}
+
+func (s *Store) isWriting(id volumeID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writing[id]
 }
 
 func (s *Store) write(ctx context.Context, f vfs.File, id volumeID, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
@@ -148,7 +178,7 @@ func (s *Store) write(ctx context.Context, f vfs.File, id volumeID, kind store.K
 func copyPayload(ctx context.Context, f vfs.File, at int64, payload *treehash.Stream) (int64, error) {
 	for {
 		chunk, _, err := payload.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // and nothing that wraps it: that is a failure of the payload
 			return at, nil
 		}
 		if err != nil {
