@@ -5,6 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/fault"
@@ -69,16 +73,38 @@ func (c *call) verify(payloadHash string) error {
 		ContentLength: c.r.ContentLength, TransferEncoding: c.r.TransferEncoding,
 	}
 	var key access.Key
-	_, err := c.s.Verifier.Verify(request, payloadHash, func(id string) (sigv4.Credential, bool, error) {
+	find := func(id string) (sigv4.Credential, bool, error) {
 		k, ok, err := c.s.Key(c.ctx, id)
 		key = k
 		return sigv4.Credential{Secret: k.Secret}, ok, err
-	})
+	}
+	_, err := c.s.Verifier.Verify(request, payloadHash, find)
+	if host := c.proxiedHost(); host != "" && isBadSignature(err) {
+		request.Host = host
+		if _, again := c.s.Verifier.Verify(request, payloadHash, find); again == nil {
+			err = nil
+		}
+	}
 	if err != nil {
 		return unauthenticated(err)
 	}
 	c.caller = access.Caller{KeyID: key.ID, Account: key.Account}
 	return nil
+}
+
+// proxiedHost returns the Host that a request whose target has the absolute form may have been signed with, if the target names no port. boto 2
+// behind a proxy signs the host with its port, and net/http drops the Host header in favour of the target.
+func (c *call) proxiedHost() string {
+	at, ok := c.r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || strings.HasPrefix(c.r.RequestURI, "/") || c.r.URL.Host == "" || c.r.URL.Port() != "" {
+		return ""
+	}
+	return c.r.URL.Host + ":" + strconv.Itoa(at.Port)
+}
+
+func isBadSignature(err error) bool {
+	var reason *sigv4.Error
+	return errors.As(err, &reason) && reason.Reason == sigv4.BadSignature
 }
 
 // unauthenticated gives the reasons of the verifier their kinds.
