@@ -32,10 +32,13 @@ func NewStream(r io.Reader, size int64, check func(linear, tree Hash) error) *St
 		s.linear = sha256.New()
 	}
 	if size > 0 {
-		s.leaves = make([]Hash, 0, Leaves(size))
+		s.leaves = make([]Hash, 0, min(size/LeafSize+1, maxExpected))
 	}
 	return s
 }
+
+// maxExpected bounds the room made for leaves beforehand, at those of 4 GiB: a size is only what somebody claims.
+const maxExpected = 4096
 
 // ErrShort is returned by Next when the data ends before the size that was promised.
 var ErrShort = errors.New("the data ended early")

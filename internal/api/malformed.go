@@ -36,6 +36,7 @@ func (l listener) Accept() (net.Conn, error) {
 type conn struct {
 	net.Conn
 	answering atomic.Bool // from when a handler has a request until its whole answer is out
+	control   atomic.Bool // the head of the request has a byte that no header value may have
 }
 
 type connKey struct{}
@@ -49,6 +50,7 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 func ConnState(c net.Conn, state http.ConnState) {
 	if c, ok := c.(*conn); ok && state == http.StateIdle {
 		c.answering.Store(false)
+		c.control.Store(false)
 	}
 }
 
@@ -59,10 +61,25 @@ func markAnswering(ctx context.Context) {
 	}
 }
 
+// Read looks for control characters in the head of a request: net/http does not say that it refuses one for them.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if !c.answering.Load() {
+		head, _, _ := bytes.Cut(b[:n], []byte("\r\n\r\n"))
+		if bytes.ContainsFunc(head, func(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\r\n", r) || r == 0x7f }) {
+			c.control.Store(true)
+		}
+	}
+	return n, err
+}
+
 func (c *conn) Write(b []byte) (int, error) {
 	text, own := ownAnswer(b)
 	if !own || c.answering.Load() {
 		return c.Conn.Write(b)
+	}
+	if text == "400 Bad Request" && c.control.Load() {
+		text += invalidValue
 	}
 	if _, err := c.Conn.Write(malformed(text)); err != nil {
 		return 0, err
@@ -83,11 +100,14 @@ func ownAnswer(b []byte) (text string, ok bool) {
 	return string(after), found && bytes.HasPrefix(status, []byte("HTTP/1.1 ")) && !bytes.ContainsAny(status, "\r\n")
 }
 
+// invalidValue ends the text for a header value with characters that none may have.
+const invalidValue = ": invalid header value"
+
 // malformed returns the whole answer to a request that net/http could not parse, from the text it has for it, like
 // "400 Bad Request: invalid header value".
 func malformed(text string) []byte {
 	kind := fault.BadRequest
-	if strings.HasSuffix(text, "invalid header value") {
+	if strings.HasSuffix(text, invalidValue) {
 		kind = fault.Invalid
 	}
 	_, reason, _ := strings.Cut(text, " ")

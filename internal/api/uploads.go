@@ -1,8 +1,14 @@
 package api
 
-import "github.com/moraine-archive/moraine/internal/protocol"
+import (
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/protocol"
+)
 
 func initiateMultipartUpload(c *call) (reply, error) {
+	if c.r.Header.Values(protocol.HeaderPartSize) == nil { // an empty one is a wrong one
+		return reply{}, fault.New(fault.Missing, "Required parameter missing: %s", protocol.HeaderPartSize)
+	}
 	id, err := c.s.Service.InitiateMultipartUpload(c.ctx, c.vault(), c.header(protocol.HeaderPartSize), c.r.Header.Get(protocol.HeaderDescription))
 	if err != nil {
 		return reply{}, err

@@ -41,9 +41,6 @@ func (s *Service) InitiateMultipartUpload(ctx context.Context, ref Ref, partSize
 
 // parsePartSize reads a part size: a power of two from 1 MiB to 4 GiB, in bytes.
 func parsePartSize(text string) (int64, error) {
-	if text == "" {
-		return 0, missing(protocol.HeaderPartSize)
-	}
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || bits.OnesCount64(n) != 1 || n < protocol.MinPartSize || n > protocol.MaxPartSize {
 		return 0, fault.New(fault.Invalid, "Invalid part size: %s. Part size must not be null, must be a power of two and be between "+
