@@ -95,6 +95,9 @@ func decodeRecordHeader(b []byte) (recordHeader, error) {
 	if h.kind < store.Payload || h.kind > store.Tombstone || h.label > maxLabel || h.payload < 0 || h.payload > maxPayload {
 		return recordHeader{}, fmt.Errorf("%w: the record header has impossible values", errNoRecord)
 	}
+	if !bytes.Equal(h.encode(), b[:recordHeaderSize]) { // the digest in the trailer is that of the header as it is
+		return recordHeader{}, fmt.Errorf("%w: reserved bytes of the record header are not zero", errNoRecord)
+	}
 	return h, nil
 }
 
