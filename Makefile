@@ -3,7 +3,7 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CLIENTS     = .cache/clients
 
-.PHONY: build test test-clients-setup lint check fuzz clean
+.PHONY: build test test-clients-setup lint check bench soak fuzz clean
 
 build:                ## build bin/moraine
 	go build -o bin/moraine ./cmd/moraine
@@ -20,6 +20,14 @@ lint:                 ## formatting, vet, staticcheck
 	go run $(STATICCHECK) ./...
 
 check: lint test      ## what CI runs
+
+bench:                ## uploads and downloads beside the bare hardware (docs/performance.md)
+	go run ./bench
+
+SOAK ?= 2m
+
+soak:                 ## mixed load with verification for SOAK
+	MORAINE_SOAK=$(SOAK) go test ./internal/daemon -run '^TestSoak$$' -count=1 -timeout 0 -v
 
 FUZZTIME ?= 30s
 

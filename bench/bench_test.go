@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// TestRun measures everything once with next to no bytes.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	var out bytes.Buffer
+	args := []string{"--dir", dir, "--sizes", "1KiB,3MiB", "--clients", "1,3", "--bytes", "6MiB", "--time", "50ms", "--rounds", "2", "--json"}
+	if err := run(t.Context(), args, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("%v in %s", err, out.Bytes())
+	}
+	var got []string
+	for _, row := range r.Rows {
+		got = append(got, row.Operation)
+		if row.RequestsPerSecond <= 0 || row.MBPerSecond <= 0 || row.Requests < float64(row.Clients) {
+			t.Errorf("impossible figures: %+v", row)
+		}
+		served := row.Operation == "upload" || row.Operation == "download"
+		if served != (row.PeakMiB > 1) || served != (row.OfLinear > 0) || served != (row.OfBoth > 0) {
+			t.Errorf("figures of a server: %+v", row)
+		}
+		if (row.Operation == "upload") != (row.OfDisk > 0) {
+			t.Errorf("compared with the disk: %+v", row)
+		}
+	}
+	each := []string{"write+fdatasync", "upload", "download"}
+	size := slices.Concat([]string{"SHA-256", "both hashes"}, each, each)
+	if want := slices.Concat(size, size); !slices.Equal(got, want) {
+		t.Errorf("rows %q, want %q", got, want)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the directory has %v, %v", left, err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range []string{
+		"--sizes 1KB", "--sizes 0KiB", "--sizes 9999999999KiB", "--sizes", "--clients 0", "--clients 1,", "--bytes 5", "--rounds 0", "--time 0s", "--tiem 1s", "now",
+	} {
+		err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard)
+		if !errors.As(err, new(*usageError)) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{"7B": 7, "16KiB": 16 << 10, "256MiB": 256 << 20, "1GiB": 1 << 30} {
+		if got, err := parseSize(text); err != nil || got != want {
+			t.Errorf("%s: %d, %v", text, got, err)
+		}
+		if got := strings.ReplaceAll(formatSize(want), " ", ""); got != text {
+			t.Errorf("%d is shown as %s", want, got)
+		}
+	}
+}
+
+func TestParseCPU(t *testing.T) {
+	const rest = " S 1 2 3 0 -1 4194560 100 200 0 0 120 34 0 0 20 0 8 0 12345 0 0"
+	for _, name := range []string{"moraine", "a b", "x) S 1 (y", ""} {
+		if got, err := parseCPU("4711 (" + name + ")" + rest); err != nil || got != 1540*time.Millisecond {
+			t.Errorf("a program named %q: %s, %v", name, got, err)
+		}
+	}
+	for _, stat := range []string{"", "4711 moraine" + rest, "4711 (moraine) S 1 2 3", strings.Replace("1 (x)"+rest, "120", "x", 1)} {
+		if got, err := parseCPU(stat); err == nil {
+			t.Errorf("%q: %s and no error", stat, got)
+		}
+	}
+}
+
+func TestReadEndpoint(t *testing.T) {
+	got, err := readEndpoint(strings.NewReader("Moraine serves the Glacier API at http://127.0.0.1:4711 (region us-east-1)\nmore\n"))
+	if err != nil || got != "http://127.0.0.1:4711" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := readEndpoint(strings.NewReader("")); err == nil {
+		t.Error("no greeting is no error")
+	}
+}
+
+func TestArchive(t *testing.T) {
+	p := newPattern()
+	for _, size := range []int64{1, 1 << 20, 1<<20 + 1, 3<<20 - 5} {
+		b, err := io.ReadAll(iotest.HalfReader(p.reader(size)))
+		if err != nil || int64(len(b)) != size {
+			t.Fatalf("%d bytes, %v; want %d", len(b), err, size)
+		}
+		if want := bytes.Repeat(p.block[:], 4)[:size]; !bytes.Equal(b, want) {
+			t.Errorf("%d bytes differ from the pattern", size)
+		}
+		a, err := newArchive(p, size)
+		if sum := sha256.Sum256(b); err != nil || a.linear != fmt.Sprintf("%x", sum) || size <= 1<<20 != (a.tree == a.linear) {
+			t.Errorf("%d bytes: %+v, %v; the SHA-256 is %s", size, a, err, fmt.Sprintf("%x", sum))
+		}
+	}
+}
+
+func TestLimit(t *testing.T) {
+	long, failed := time.Hour, errors.New("failed")
+	for _, c := range []struct {
+		name    string
+		limit   limit
+		clients int
+		want    int
+	}{
+		{"by bytes", limit{100, long}, 2, 10},
+		{"by bytes, the last is left out", limit{109, long}, 2, 10},
+		{"one for each client", limit{5, long}, 3, 3},
+		{"by time", limit{1000, time.Nanosecond}, 4, 4},
+	} {
+		seen := make([]int, c.want)
+		m, err := c.limit.run(t.Context(), 10, c.clients, func(_, i int) error { seen[i]++; return nil })
+		if err != nil || m.requests != c.want || m.bytes != int64(c.want)*10 || slices.Min(seen) != 1 || slices.Max(seen) != 1 {
+			t.Errorf("%s: %+v, %v, %v", c.name, m, err, seen)
+		}
+	}
+	if _, err := (limit{100, long}).run(t.Context(), 10, 2, func(_, i int) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("a failure: %v", err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if m, err := (limit{100, long}).run(stopped, 10, 2, func(_, _ int) error { return nil }); !errors.Is(err, context.Canceled) || m.requests != 0 {
+		t.Errorf("when stopped: %+v, %v", m, err)
+	}
+}
+
+func TestReport(t *testing.T) {
+	h := hardware{
+		linear: measured{bytes: 2e9, elapsed: time.Second}, both: measured{bytes: 1e9, elapsed: time.Second}, disk: measured{bytes: 1e9, elapsed: 2 * time.Second},
+	}
+	row1 := newRow("upload", 1<<20, 4, measured{requests: 1000, bytes: 1 << 30, elapsed: 4 * time.Second, server: 3 * time.Second, own: time.Second})
+	row1.compare(h)
+	const rate = (1 << 30) / 4e6
+	want := row{
+		Operation: "upload", Size: 1 << 20, Clients: 4, Requests: 1000, RequestsPerSecond: 250, MBPerSecond: rate, CPU: 3, ClientCPU: 1,
+		OfLinear: rate / 2000, OfBoth: rate / 1000, OfDisk: rate / 500,
+	}
+	for i, got := range figures(&row1) {
+		if w := *figures(&want)[i]; math.Abs(*got-w) > 1e-9 {
+			t.Errorf("figure %d: %v, want %v", i, *got, w)
+		}
+	}
+	row2, row3 := row1, row1
+	row2.CPU, row3.CPU = 5, 4
+	r := newReport([][]row{{row1}, {row2}, {row3}})
+	if len(r.Rows) != 1 || r.Rows[0].CPU != 4 || r.Rows[0].Operation != "upload" || row1.CPU != 3 {
+		t.Errorf("medians: %+v", r)
+	}
+	var text bytes.Buffer
+	if err := r.print(&text, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"upload", "1 MiB", "250", "268", "4.00", "0.54", "medians of 3 rounds"} {
+		if !strings.Contains(text.String(), part) {
+			t.Errorf("the table lacks %q:\n%s", part, text.String())
+		}
+	}
+}

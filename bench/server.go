@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// build builds the server.
+func build(ctx context.Context, dir string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(dir, "moraine"))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/moraine-archive/moraine/cmd/moraine")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the server: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// The key of the server that is measured. It lives for seconds and on the loopback interface only.
+const (
+	keyID  = "AKIAIOSFODNN7EXAMPLE"
+	secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	region = "us-east-1"
+)
+
+// server is a server in a process of its own.
+type server struct {
+	endpoint string
+	cmd      *exec.Cmd
+}
+
+// startServer starts the server on an empty data directory.
+func startServer(binary, data string) (*server, error) {
+	s := new(server)
+	s.cmd = exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", data, "--region", region)
+	s.cmd.Env = append(os.Environ(), "MORAINE_ROOT_ACCESS_KEY_ID="+keyID, "MORAINE_ROOT_SECRET_ACCESS_KEY="+secret)
+	log, err := os.Create(data + ".log") // a file, so that logging costs the server what it costs in use
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	s.cmd.Stderr = log
+	greeting, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	if s.endpoint, err = readEndpoint(greeting); err != nil {
+		text, _ := os.ReadFile(log.Name())
+		return nil, errors.Join(fmt.Errorf("%w\n%s", err, text), s.stop())
+	}
+	go io.Copy(io.Discard, greeting) // ends with the process
+	return s, nil
+}
+
+// readEndpoint finds the address of the API in what the server prints when it listens.
+func readEndpoint(greeting io.Reader) (string, error) {
+	line, err := bufio.NewReader(greeting).ReadString('\n')
+	m := regexp.MustCompile(`API at (http://\S+)`).FindStringSubmatch(line)
+	if m == nil {
+		return "", fmt.Errorf("the server did not say where it listens, but %q (%v)", line, err)
+	}
+	return m[1], nil
+}
+
+// stopTime is how long the server has to stop.
+const stopTime = 40 * time.Second
+
+// stop stops the server in an orderly way.
+func (s *server) stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop the server: %w", err)
+	}
+	kill := time.AfterFunc(stopTime, func() { s.cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := s.cmd.Wait(); err != nil {
+		return fmt.Errorf("the server did not stop well: %w", err)
+	}
+	return nil
+}
+
+// cpu returns the processor time that the server has used so far, in user and in system mode.
+func (s *server) cpu() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseCPU(string(text))
+}
+
+// tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every architecture that Go runs on.
+const tick = 10 * time.Millisecond
+
+// parseCPU reads utime and stime, fields 14 and 15 of proc_pid_stat(5). The second field is the program's name in parentheses, and
+// may itself have blanks and parentheses.
+func parseCPU(stat string) (time.Duration, error) {
+	const beforeState, user, system = 2, 14, 15
+	end := strings.LastIndexByte(stat, ')')
+	fields := strings.Fields(stat[end+1:])
+	if end < 0 || len(fields) < system-beforeState {
+		return 0, fmt.Errorf("%q is not the text of a /proc/PID/stat", stat)
+	}
+	var ticks int64
+	for _, field := range []int{user, system} {
+		n, err := strconv.ParseInt(fields[field-beforeState-1], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("field %d of /proc/PID/stat: %w", field, err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * tick, nil
+}
+
+// peak returns the largest resident size of the server so far, in bytes.
+func (s *server) peak() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	m := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(text)
+	if m == nil {
+		return 0, errors.New("/proc/PID/status has no VmHWM")
+	}
+	n, err := strconv.ParseInt(string(m[1]), 10, 64)
+	return n << 10, err
+}
