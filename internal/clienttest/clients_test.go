@@ -31,11 +31,14 @@ type option = func(*config.Config)
 // small makes every list come in pages of two.
 func small(c *config.Config) { c.VaultPage, c.Page = 2, 2 }
 
+// few lets an account have three vaults.
+func few(c *config.Config) { c.MaxVaults = 3 }
+
 // clock lets a script set the time of a server that emulates the original.
 func clock(c *config.Config) { moraintest.Emulate(c); c.Clock = true }
 
-// limit is more than any script takes, and less than what makes `go test` give up.
-const limit = 3 * time.Minute
+// limit is more than any script takes on a busy machine, and less than what makes `go test` give up.
+const limit = 8 * time.Minute
 
 // run runs every script of a client against a server of its own, some of them with an option.
 func run(t *testing.T, c client, options map[string]option) {
