@@ -16,24 +16,27 @@ import (
 	"github.com/moraine-archive/moraine/internal/sigv4"
 )
 
-// authenticate verifies the signature. The signature covers the hash of the body: a small body is read and hashed here; that of an archive is
-// compared with the hash that was signed while it is stored.
+// authenticate verifies the signature, before the body is read if the request says what hash was signed. A small body is read and
+// hashed here; that of an archive is compared with the hash that was signed while it is stored.
 func (c *call) authenticate() error {
 	c.body = newBodyReader(c)
 	signed := c.header(protocol.HeaderContentHash)
 	if c.op.Body == protocol.ArchiveBody {
 		return c.verify(signed)
 	}
+	early := signed != "" || c.r.Header.Get("Authorization") == ""
+	if early {
+		if err := c.verify(signed); err != nil {
+			return err
+		}
+	}
 	if err := c.readBody(); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(c.json)
 	computed := hex.EncodeToString(sum[:])
-	if signed == "" {
-		signed = computed
-	}
-	if err := c.verify(signed); err != nil {
-		return err
+	if !early {
+		return c.verify(computed)
 	}
 	if signed != computed {
 		return fault.New(fault.BadSignature, "The value passed in as x-amz-content-sha256 does not match the computed payload hash. "+

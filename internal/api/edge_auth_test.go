@@ -20,14 +20,16 @@ const (
 	denied       = "AccessDeniedException"
 )
 
-// plain returns a request for every operation. It is as right as its transport, so that authentication alone decides.
+// plain returns a request for an operation that is right in all but what its target names.
 func plain(op protocol.Operation, account, vault string) rawRequest {
 	r := rawRequest{method: op.Method, target: targetOf(op, account, vault)}
 	switch op.Body {
 	case protocol.ArchiveBody:
 		r.body, r.lines = small, append(hashLines(small), "Content-Range: "+contentRange(0, len(small)-1))
 	case protocol.JSONBody:
-		r.body = "{}"
+		r.body = map[string]string{protocol.InitiateJob: `{"Type":"inventory-retrieval"}`, protocol.SetVaultNotifications: topic}[op.Name]
+	default:
+		r.lines = []string{"x-amz-part-size: 1048576", "x-amz-archive-size: 15", hashLines(small)[1]}
 	}
 	return r
 }

@@ -420,12 +420,12 @@ func TestTransportConnections(t *testing.T) {
 	t.Run("a download that takes longer than the server waits for bodies", func(t *testing.T) {
 		slow := moraintest.Start(t, impatient)
 		slow.CreateVault(t, "v")
-		b := moraintest.Pattern(24 << 20) // more than fits between the two
+		b := moraintest.Pattern(16 << 20) // more than fits between the two
 		job := slow.InitiateJob(t, "v", `{"Type":"archive-retrieval","ArchiveId":"`+slow.Upload(t, "v", b, "")+`"}`)
 		slow.WaitForJob(t, "v", job)
 		c := dialRaw(t, slow)
 		c.write(t, rawRequest{method: "GET", target: "/-/vaults/v/jobs/" + job + "/output"}.text(slow))
-		time.Sleep(2 * stall) // that is what is tested
+		time.Sleep(stall * 3 / 2) // that is what is tested
 		if res := c.answer(t, "GET"); res.Body != string(b) {
 			t.Errorf("status %d, %d bytes, want %d", res.Status, len(res.Body), len(b))
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"unicode/utf8"
 
 	"github.com/moraine-archive/moraine/internal/fault"
 )
@@ -11,6 +12,9 @@ import (
 type object map[string]json.RawMessage
 
 func parseObject(b []byte) (object, error) {
+	if !utf8.Valid(b) { // encoding/json would replace what is wrong
+		return nil, fault.New(fault.Malformed, "The body is not a JSON object: it is not UTF-8")
+	}
 	var o object
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, fault.New(fault.Malformed, "The body is not a JSON object: %v", err)

@@ -83,6 +83,14 @@ func (c *call) match() error {
 	return fault.New(fault.WrongMethod, "The method %s is not allowed at %s", c.r.Method, c.r.URL.Path)
 }
 
+// checkQuery refuses a query that cannot be decoded. Without it, what is wrong would count as absent, and a filter with it.
+func (c *call) checkQuery() error {
+	if _, err := url.ParseQuery(c.r.URL.RawQuery); err != nil {
+		return fault.New(fault.Invalid, "Invalid query: %v", err)
+	}
+	return nil
+}
+
 // query returns a query parameter, nil if it is absent. Only its first value counts.
 func (c *call) query(name string) *string {
 	values, ok := c.r.URL.Query()[name]

@@ -90,6 +90,9 @@ func (c *call) run() error {
 	if err := c.authorise(); err != nil {
 		return err
 	}
+	if err := c.checkQuery(); err != nil {
+		return err
+	}
 	reply, err := c.s.handlers[c.op.Name](c)
 	if err != nil {
 		return err
