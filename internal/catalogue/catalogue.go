@@ -44,10 +44,26 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
 	db := &DB{writer: writer, reader: reader}
-	if err := migrate(ctx, writer); err != nil {
+	if err := patiently(ctx, func() error { return migrate(ctx, writer) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalogue %s: %w", path, err), db.Close())
 	}
 	return db, nil
+}
+
+// patiently runs fn again while the engine says that it is busy. Others that open a new catalogue at the same moment are waited for by
+// busy_timeout, but not while they change its journal mode, which is short.
+func patiently(ctx context.Context, fn func() error) error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := fn()
+		if !busy(err) || wait > time.Second {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(wait):
+		}
+	}
 }
 
 // Close closes the catalogue.

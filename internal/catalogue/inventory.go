@@ -11,8 +11,11 @@ type Snapshot struct {
 	AfterID  string
 }
 
+// deletedColumns are archiveColumns of the deleted archives. Those whose bytes are released have no place.
+const deletedColumns = `archive_id, vault_id, created_at, size, tree_hash, description, added, COALESCE(place, ''), upload_id`
+
 // Inventory gives the archives of a snapshot in inventory order: by creation date, then by id. It reads as it goes, so
-// that its memory does not grow with the vault.
+// that its memory does not grow with the vault. Of an archive that was deleted since, Place may be empty.
 func (tx *Tx) Inventory(s Snapshot, fn func(Archive) error) error {
 	from, to := int64(minMillis), int64(maxMillis)
 	if !s.From.IsZero() {
@@ -27,7 +30,7 @@ func (tx *Tx) Inventory(s Snapshot, fn func(Archive) error) error {
 	}
 	return each[Archive](tx, fn, `SELECT `+archiveColumns+` FROM archives
 		WHERE vault_id = $1 AND added <= $2 AND created_at >= $3 AND created_at < $4 AND (created_at, archive_id) > ($5, $6)
-		UNION ALL SELECT `+archiveColumns+` FROM deleted_archives
+		UNION ALL SELECT `+deletedColumns+` FROM deleted_archives
 		WHERE vault_id = $1 AND removed > $2 AND added <= $2 AND created_at >= $3 AND created_at < $4 AND (created_at, archive_id) > ($5, $6)
 		ORDER BY created_at, archive_id`, s.VaultID, s.Change, from, to, after, s.AfterID)
 }
