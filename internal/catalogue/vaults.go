@@ -61,12 +61,9 @@ func (tx *Tx) InsertVault(account, name string, at time.Time) error {
 		id, account, name, millis(at))
 }
 
-// DeleteVault removes a vault without archives and all rows that belong to it. Places that were still needed are released.
+// DeleteVault removes a vault without archives and all rows that belong to it. Places that were still needed are released, in the order
+// of ReleaseDeleted: the records that name archives first, the tombstones last.
 func (tx *Tx) DeleteVault(id int64) error {
-	number, err := tx.next("release")
-	if err != nil {
-		return err
-	}
 	for _, places := range []string{
 		`SELECT place FROM deleted_archives WHERE vault_id = $1 AND place IS NOT NULL`,
 		`SELECT p.place AS place FROM parts p JOIN uploads u ON u.upload_id = p.upload_id WHERE u.vault_id = $1 AND u.state = 'open'`,
@@ -74,6 +71,10 @@ func (tx *Tx) DeleteVault(id int64) error {
 		`SELECT output_place AS place FROM jobs WHERE vault_id = $1 AND output_place IS NOT NULL`,
 		`SELECT tombstone AS place FROM deleted_archives WHERE vault_id = $1 AND tombstone IS NOT NULL`,
 	} {
+		number, err := tx.next("release")
+		if err != nil {
+			return err
+		}
 		if err := tx.exec(`INSERT INTO releases (place, number) SELECT place, $2 FROM (`+places+`) AS gone
 			WHERE true ON CONFLICT (place) DO NOTHING`, id, number); err != nil {
 			return err
