@@ -1,0 +1,324 @@
+// Package vfstest is a disk for tests: in memory, it remembers what was synced, forgets the rest when the power fails, and fails on request.
+package vfstest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/moraine-archive/moraine/internal/vfs"
+)
+
+// Disk is a vfs.FS in memory. The zero value is not ready; use New.
+type Disk struct {
+	mu    sync.Mutex
+	nodes map[string]*node // by path, as the running system sees them; guarded by mu
+	dirs  map[string]*dir  // guarded by mu
+	locks map[string]bool  // guarded by mu
+	ops   int              // guarded by mu
+	down  bool             // the power has failed; guarded by mu
+
+	// Fault decides what happens to each operation; nil: all is well. It is called with the disk locked.
+	Fault func(Op) Fault
+}
+
+// Op is an operation that reaches the disk. Reads count too: they can fail.
+type Op struct {
+	Number int    // counted from 0
+	Name   string // create, open, read, write, sync, remove, syncdir, mkdir, list, readfile, writefile, lock
+	Path   string
+}
+
+// Fault is what goes wrong with an operation.
+type Fault struct {
+	Err   error // nil: nothing, unless Lie or Crash
+	After bool  // the operation has its effect, and fails all the same; a write has half of it when Short
+	Short bool
+	Lie   bool // a sync says that it is done and is not
+	Crash bool // the power fails before the operation
+}
+
+// Errors that disks have.
+var (
+	ErrIO      = syscall.EIO
+	ErrNoSpace = syscall.ENOSPC
+	// ErrCrashed is what every operation returns after the power has failed.
+	ErrCrashed = errors.New("vfstest: the power has failed")
+)
+
+// node is a file: what programs see, and what is sure to survive.
+type node struct {
+	data    []byte
+	synced  []byte
+	pending []write // since the last sync, in order
+}
+
+type write struct {
+	off  int64
+	data []byte
+}
+
+// dir is a directory: names whose existence is durable, and the changes since.
+type dir struct {
+	synced  map[string]*node
+	pending []change
+}
+
+// change is a name that appeared, or vanished when node is nil.
+type change struct {
+	name string
+	node *node
+}
+
+// New returns an empty disk.
+func New() *Disk {
+	return &Disk{nodes: map[string]*node{}, dirs: map[string]*dir{".": newDir(), "/": newDir()}, locks: map[string]bool{}}
+}
+
+func newDir() *dir { return &dir{synced: map[string]*node{}} }
+
+// Ops returns the number of operations so far.
+func (d *Disk) Ops() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ops
+}
+
+// Crash makes the power fail now.
+func (d *Disk) Crash() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.down = true
+}
+
+// Used returns the number of bytes in files.
+func (d *Disk) Used() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var n int64
+	for _, f := range d.nodes {
+		n += int64(len(f.data))
+	}
+	return n
+}
+
+// Corrupt changes the byte at an offset of a file, as rot does: nothing is told of it.
+func (d *Disk) Corrupt(path string, off int64, xor byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.nodes[path].data[off] ^= xor
+}
+
+// Files returns the paths of all files, sorted.
+func (d *Disk) Files() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.nodes))
+}
+
+// begin counts an operation and returns what goes wrong with it. mu is held.
+func (d *Disk) begin(name, path string) Fault {
+	if d.down {
+		return Fault{Err: ErrCrashed}
+	}
+	op := Op{d.ops, name, path}
+	d.ops++
+	if d.Fault == nil {
+		return Fault{}
+	}
+	f := d.Fault(op)
+	if f.Crash {
+		d.down = true
+		return Fault{Err: ErrCrashed}
+	}
+	if f.Err != nil {
+		f.Err = &fs.PathError{Op: name, Path: path, Err: f.Err}
+	}
+	return f
+}
+
+// do runs an operation with its fault. mu is taken.
+func (d *Disk) do(name, path string, effect func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.begin(name, path)
+	if f.Err != nil && !f.After {
+		return f.Err
+	}
+	if f.Lie {
+		return nil
+	}
+	if err := effect(); err != nil {
+		return err
+	}
+	return f.Err
+}
+
+func notExist(op, path string) error { return &fs.PathError{Op: op, Path: path, Err: fs.ErrNotExist} }
+
+// Create makes a file.
+func (d *Disk) Create(path string) (vfs.File, error) {
+	path = filepath.Clean(path)
+	f := &file{disk: d, path: path, node: &node{}}
+	return f, d.do("create", path, func() error {
+		parent, ok := d.dirs[filepath.Dir(path)]
+		if !ok {
+			return notExist("create", path)
+		}
+		if _, ok := d.nodes[path]; ok {
+			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+		}
+		d.nodes[path] = f.node
+		parent.pending = append(parent.pending, change{filepath.Base(path), f.node})
+		return nil
+	})
+}
+
+// Open opens a file.
+func (d *Disk) Open(path string) (vfs.File, error) {
+	path = filepath.Clean(path)
+	f := &file{disk: d, path: path}
+	return f, d.do("open", path, func() (err error) {
+		f.node, err = d.node("open", path)
+		return err
+	})
+}
+
+func (d *Disk) node(op, path string) (*node, error) {
+	n, ok := d.nodes[path]
+	if !ok {
+		return nil, notExist(op, path)
+	}
+	return n, nil
+}
+
+// Remove removes a file.
+func (d *Disk) Remove(path string) error {
+	path = filepath.Clean(path)
+	return d.do("remove", path, func() error {
+		if _, err := d.node("remove", path); err != nil {
+			return err
+		}
+		delete(d.nodes, path)
+		parent := d.dirs[filepath.Dir(path)]
+		parent.pending = append(parent.pending, change{filepath.Base(path), nil})
+		return nil
+	})
+}
+
+// MkdirAll makes a directory and its parents. They are durable when it returns.
+func (d *Disk) MkdirAll(path string) error {
+	path = filepath.Clean(path)
+	return d.do("mkdir", path, func() error {
+		for ; d.dirs[path] == nil; path = filepath.Dir(path) {
+			d.dirs[path] = newDir()
+		}
+		return nil
+	})
+}
+
+// List returns the names in a directory.
+func (d *Disk) List(path string) (names []string, err error) {
+	path = filepath.Clean(path)
+	err = d.do("list", path, func() error {
+		if d.dirs[path] == nil {
+			return notExist("list", path)
+		}
+		for p := range d.nodes {
+			if filepath.Dir(p) == path {
+				names = append(names, filepath.Base(p))
+			}
+		}
+		for p := range d.dirs {
+			if p != path && filepath.Dir(p) == path {
+				names = append(names, filepath.Base(p))
+			}
+		}
+		slices.Sort(names)
+		return nil
+	})
+	return names, err
+}
+
+// SyncDir makes the names in a directory durable.
+func (d *Disk) SyncDir(path string) error {
+	path = filepath.Clean(path)
+	return d.do("syncdir", path, func() error {
+		parent, ok := d.dirs[path]
+		if !ok {
+			return notExist("syncdir", path)
+		}
+		for _, c := range parent.pending {
+			parent.apply(c)
+		}
+		parent.pending = nil
+		return nil
+	})
+}
+
+func (p *dir) apply(c change) {
+	if c.node == nil {
+		delete(p.synced, c.name)
+	} else {
+		p.synced[c.name] = c.node
+	}
+}
+
+// ReadFile returns the contents of a file.
+func (d *Disk) ReadFile(path string) (data []byte, err error) {
+	path = filepath.Clean(path)
+	err = d.do("readfile", path, func() error {
+		n, err := d.node("readfile", path)
+		if err == nil {
+			data = bytes.Clone(n.data)
+		}
+		return err
+	})
+	return data, err
+}
+
+// WriteFile makes a small file, durably and at once.
+func (d *Disk) WriteFile(path string, data []byte) error {
+	path = filepath.Clean(path)
+	return d.do("writefile", path, func() error {
+		parent, ok := d.dirs[filepath.Dir(path)]
+		if !ok {
+			return notExist("writefile", path)
+		}
+		n := &node{data: bytes.Clone(data), synced: bytes.Clone(data)}
+		d.nodes[path] = n
+		parent.synced[filepath.Base(path)] = n
+		return nil
+	})
+}
+
+// Lock takes a lock that a reboot frees.
+func (d *Disk) Lock(path string) (io.Closer, error) {
+	path = filepath.Clean(path)
+	return lock{d, path}, d.do("lock", path, func() error {
+		if d.locks[path] {
+			return fmt.Errorf("%s: %w", path, vfs.ErrLocked)
+		}
+		d.locks[path] = true
+		return nil
+	})
+}
+
+type lock struct {
+	disk *Disk
+	path string
+}
+
+func (l lock) Close() error {
+	l.disk.mu.Lock()
+	defer l.disk.mu.Unlock()
+	delete(l.disk.locks, l.path)
+	return nil
+}

@@ -1,0 +1,92 @@
+package vfstest
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+)
+
+// file is an open file. It works on after its name is removed.
+type file struct {
+	disk   *Disk
+	path   string
+	node   *node
+	closed bool // guarded by disk.mu
+}
+
+func (f *file) do(name string, effect func() error) error {
+	return f.disk.do(name, f.path, func() error {
+		if f.closed {
+			return &fs.PathError{Op: name, Path: f.path, Err: fs.ErrClosed}
+		}
+		return effect()
+	})
+}
+
+func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
+	err = f.do("read", func() error {
+		if off >= int64(len(f.node.data)) {
+			return io.EOF
+		}
+		if n = copy(p, f.node.data[off:]); n < len(p) {
+			return io.EOF
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
+	d := f.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fault := d.begin("write", f.path)
+	switch {
+	case f.closed:
+		return 0, &fs.PathError{Op: "write", Path: f.path, Err: fs.ErrClosed}
+	case fault.Err != nil && fault.Short:
+		f.node.write(p[:len(p)/2], off)
+		return len(p) / 2, fault.Err
+	case fault.Err != nil && !fault.After:
+		return 0, fault.Err
+	}
+	f.node.write(p, off)
+	return len(p), fault.Err
+}
+
+func (n *node) write(p []byte, off int64) {
+	n.data = overwrite(n.data, p, off)
+	n.pending = append(n.pending, write{off, bytes.Clone(p)})
+}
+
+// overwrite puts p at an offset of data, with zeros in between if it is behind the end.
+func overwrite(data, p []byte, off int64) []byte {
+	if end := off + int64(len(p)); end > int64(len(data)) {
+		data = append(data, make([]byte, end-int64(len(data)))...)
+	}
+	copy(data[off:], p)
+	return data
+}
+
+func (f *file) Sync() error {
+	return f.do("sync", func() error {
+		for _, w := range f.node.pending {
+			f.node.synced = overwrite(f.node.synced, w.data, w.off)
+		}
+		f.node.pending = nil
+		return nil
+	})
+}
+
+func (f *file) Size() (size int64, err error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return int64(len(f.node.data)), nil
+}
+
+func (f *file) Close() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	f.closed = true
+	return nil
+}
