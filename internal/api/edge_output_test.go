@@ -1,0 +1,604 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/moraintest"
+)
+
+// uploadParts uploads an archive in parts, the last part first, and returns its id. A size of 0 uploads it in one piece.
+func (v jobVault) uploadParts(t *testing.T, b []byte, partSize int, description string) string {
+	t.Helper()
+	if partSize == 0 {
+		return v.Upload(t, v.name, b, description)
+	}
+	do := func(status int, r moraintest.Request) http.Header {
+		t.Helper()
+		res := v.Do(t, r)
+		if res.Status != status {
+			t.Fatalf("%s %s: status %d, want %d: %s", r.Method, r.Path, res.Status, status, res.Body)
+		}
+		return res.Header
+	}
+	upload := v.path() + "/multipart-uploads"
+	upload += "/" + do(201, moraintest.Request{Method: "POST", Path: upload, Header: map[string]string{
+		"x-amz-part-size": fmt.Sprint(partSize), "x-amz-archive-description": description,
+	}}).Get("x-amz-multipart-upload-id")
+	for first := (len(b) - 1) / partSize * partSize; first >= 0; first -= partSize {
+		part := b[first:min(first+partSize, len(b))]
+		h := moraintest.UploadHeaders(part)
+		h["Content-Range"] = contentRange(first, first+len(part)-1)
+		do(204, moraintest.Request{Method: "PUT", Path: upload, Header: h, Body: part})
+	}
+	return do(201, moraintest.Request{Method: "POST", Path: upload, Header: map[string]string{
+		"x-amz-archive-size": fmt.Sprint(len(b)), "x-amz-sha256-tree-hash": moraintest.TreeHash(b),
+	}}).Get("x-amz-archive-id")
+}
+
+// A download is a range of a job's output, and what has to come back.
+type download struct {
+	byteRange string // the Range header; empty: none
+	status    int
+	data      []byte
+	hash      string // empty: no header
+}
+
+// check downloads a range of a job on an archive.
+func (d download) check(t *testing.T, v jobVault, job string, size int) {
+	t.Helper()
+	res := v.output(t, job, d.byteRange)
+	if res.Status != d.status || res.Body != string(d.data) {
+		t.Errorf("Range %q: status %d and %d bytes, want status %d and %d bytes, or the bytes differ", d.byteRange, res.Status, len(res.Body), d.status, len(d.data))
+	}
+	want := map[string]string{
+		"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", "Content-Length": fmt.Sprint(len(d.data)),
+		"X-Amz-Sha256-Tree-Hash": d.hash, "Content-Range": "",
+	}
+	if d.status == 206 {
+		first := strings.TrimSuffix(strings.TrimPrefix(d.byteRange, "bytes="), "-")
+		first, _, _ = strings.Cut(first, "-")
+		var off int
+		if fmt.Sscan(first, &off); first == "" {
+			off = size - len(d.data)
+		}
+		want["Content-Range"] = fmt.Sprintf("bytes %d-%d/%d", off, off+len(d.data)-1, size)
+	}
+	for name, value := range want {
+		if got := res.Header.Get(name); got != value {
+			t.Errorf("Range %q: %s is %q, want %q", d.byteRange, name, got, value)
+		}
+	}
+}
+
+// A vector is a row of the worked cases of the specification: a range of an archive of the test pattern and its tree hash.
+type vector struct {
+	first, last int    // inclusive
+	hash        string // empty: the range is not tree-hash aligned
+}
+
+// Hashes of the worked cases that occur more than once.
+const (
+	leaf1      = "729b9155f00261a681000ccd0ff20e750ed3d525b5b1e6fc961837a3bb666fd6"
+	leaf4      = "913ce5b1447d28935c8acc3bc64add33b4c092c1eda4d6913e42f41f57b73b11"
+	leaf5      = "0c6cb13dd57281eb061a856c0c6b121aed3ef04e8d94ea989e4fd5f3918a4f20"
+	leaf6      = "3fe5670143d04b21f7993a66e25f307e3c1083134804dd589dfc699eebc29bf2"
+	shortLeaf5 = "062d6b4d7d1110bf8db4796d722385f3aa81bd8cace7a6bb87a9651adfa3f172" // of the 5.5 MiB archive
+	node4to6   = "3f1cd462b63cf286198c3f2ee91cf116dfed51d327686dca0fb06ba94a4ae759"
+	node4to7   = "2ed31f9001aae783cf780d7d6be26828f453988c4168a9d84e290de24d0237b3"
+	node4to55  = "496d4d95e43c393168f28a6532fd3e158a8477d949db92d5b7df78090fd5ec27"
+)
+
+// vectors are the worked cases by the size of the archive.
+func vectors() map[int][]vector {
+	return map[int][]vector{
+		7 * mib: {
+			{0, 7*mib - 1, "8bfce57c6a4076b3e930e725fbaa00beeffff0f0d9a6491a89a53baa73b4810d"},
+			{0, 4*mib - 1, "c7d749cd55cefa8ed8fbc208202e18d019b7701f29886f7c5d662d77b3903833"},
+			{0, 2*mib - 1, "bf4dff263ae686b64403208c35a3767e38453d6477e841947588d13d04e1d816"},
+			{2 * mib, 4*mib - 1, "9e217b1ceb8db81071f9c6e4a2bf0401a83491d10751ce858a2628f5d699dbdb"},
+			{4 * mib, 6*mib - 1, node4to6},
+			{4 * mib, 7*mib - 1, node4to7},
+			{6 * mib, 7*mib - 1, leaf6},
+			{1 * mib, 2*mib - 1, leaf1},
+			{0, 1*mib - 1, "631b84027d6b9e52b539c4e8373622d23032dfadc64d60af87339c9037e4f769"},
+			{2 * mib, 3*mib - 1, "c85ef98b88946506e2c5488c04b97d86b5ec214add104d4849a3145f5e49fd65"},
+			{3 * mib, 4*mib - 1, "fb424e06b1bcfa4abe6862ffbb279614d06fd76af7f0a9015d05943c19ff3bc7"},
+			{4 * mib, 5*mib - 1, leaf4},
+			{5 * mib, 6*mib - 1, leaf5},
+			{1 * mib, 3*mib - 1, ""},
+			{0, 3*mib - 1, ""},
+			{0, 6*mib - 1, ""},
+			{2 * mib, 6*mib - 1, ""},
+			{5 * mib, 7*mib - 1, ""},
+		},
+		11 * mib / 2: {
+			{0, 11*mib/2 - 1, "3493387cee361be12e24da9c024bf3e2a55f81df464f6ae822209f79a92248f5"},
+			{4 * mib, 11*mib/2 - 1, node4to55},
+			{5 * mib, 11*mib/2 - 1, shortLeaf5},
+			{4 * mib, 5*mib - 1, leaf4},
+			{0, 4*mib - 1, "c7d749cd55cefa8ed8fbc208202e18d019b7701f29886f7c5d662d77b3903833"},
+			{3 * mib, 11*mib/2 - 1, ""},
+			{0, 5*mib - 1, ""},
+		},
+	}
+}
+
+// ways are the part sizes that archives are uploaded in; 0 is one piece. With 8 MiB the only part is a short one.
+var ways = []int{0, 1 * mib, 2 * mib, 4 * mib, 8 * mib} // read only
+
+// TestTreeHashVectors holds the tree hashes of jobs and downloads against the worked cases, however the archive came in.
+func TestTreeHashVectors(t *testing.T) {
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	for size, rows := range vectors() {
+		data := moraintest.Pattern(size)
+		for _, way := range ways {
+			t.Run(fmt.Sprintf("%.1f MiB in parts of %d MiB", float64(size)/mib, way/mib), func(t *testing.T) {
+				archive := v.uploadParts(t, data, way, "")
+				whole, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, archive)
+				for _, r := range rows {
+					want := data[r.first : r.last+1]
+					t.Run(fmt.Sprintf("edge 218 219 download %d-%d", r.first, r.last), func(t *testing.T) {
+						download{fmt.Sprintf("bytes=%d-%d", r.first, r.last), 206, want, r.hash}.check(t, v, whole, size)
+					})
+					t.Run(fmt.Sprintf("edge 196 197 job %d-%d", r.first, r.last), func(t *testing.T) {
+						job, d := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s","RetrievalByteRange":"%d-%d"}`, archive, r.first, r.last)
+						if got, _ := d["SHA256TreeHash"].(string); got != r.hash || d["ArchiveSHA256TreeHash"] != rows[0].hash {
+							t.Errorf("SHA256TreeHash %q, ArchiveSHA256TreeHash %v", got, d["ArchiveSHA256TreeHash"])
+						}
+						download{"", 200, want, r.hash}.check(t, v, job, len(want))
+					})
+				}
+				t.Run("edge 211 no range", func(t *testing.T) {
+					download{"", 200, data, rows[0].hash}.check(t, v, whole, size)
+				})
+				t.Run("edge 218 not MiB aligned", func(t *testing.T) {
+					for _, r := range []vector{{1, mib, ""}, {0, 99, ""}, {4 * mib, 9*mib/2 - 1, ""}, {size - 1, size - 1, ""}, {0, size - 2, ""}} {
+						download{fmt.Sprintf("bytes=%d-%d", r.first, r.last), 206, data[r.first : r.last+1], ""}.check(t, v, whole, size)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestTreeHashOfRangedJobs is the table of when a download has a tree hash, for jobs that retrieve a part of an archive.
+func TestTreeHashOfRangedJobs(t *testing.T) {
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	for _, way := range ways {
+		archives, jobs := map[int]string{}, map[vector]string{}
+		for size := range vectors() {
+			archives[size] = v.uploadParts(t, moraintest.Pattern(size), way, "")
+		}
+		for _, tt := range []struct {
+			name      string
+			size      int
+			job       vector
+			byteRange string
+			want      vector // in the archive
+		}{
+			{"217 first MiB", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=0-1048575", vector{4 * mib, 5*mib - 1, leaf4}},
+			{"217 first two MiB", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=0-2097151", vector{4 * mib, 6*mib - 1, node4to6}},
+			{"217 second MiB", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=1048576-2097151", vector{5 * mib, 6*mib - 1, leaf5}},
+			{"217 whole as a range", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=0-3145727", vector{4 * mib, 7*mib - 1, node4to7}},
+			{"217 end clamped", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=2097152-9999999", vector{6 * mib, 7*mib - 1, leaf6}},
+			{"217 open end", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=2097152-", vector{6 * mib, 7*mib - 1, leaf6}},
+			{"217 suffix", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=-1048576", vector{6 * mib, 7*mib - 1, leaf6}},
+			{"217 not a node", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=1048576-3145727", vector{5 * mib, 7*mib - 1, ""}},
+			{"217 not MiB aligned", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=1-1048576", vector{4*mib + 1, 5 * mib, ""}},
+			{"217 ends in the middle", 7 * mib, vector{4 * mib, 7*mib - 1, node4to7}, "bytes=2097152-2621439", vector{6 * mib, 13*mib/2 - 1, ""}},
+			{"220 aligned part", 7 * mib, vector{1 * mib, 3*mib - 1, ""}, "bytes=0-1048575", vector{1 * mib, 2*mib - 1, ""}},
+			{"220 whole as a range", 7 * mib, vector{1 * mib, 3*mib - 1, ""}, "bytes=0-2097151", vector{1 * mib, 3*mib - 1, ""}},
+			{"220 aligned half", 7 * mib, vector{0, 6*mib - 1, ""}, "bytes=0-4194303", vector{0, 4*mib - 1, ""}},
+			{"220 aligned beginning", 7 * mib, vector{0, 5*mib - 1, ""}, "bytes=0-2097151", vector{0, 2*mib - 1, ""}},
+			{"217 short end, first", 11 * mib / 2, vector{4 * mib, 11*mib/2 - 1, node4to55}, "bytes=0-1048575", vector{4 * mib, 5*mib - 1, leaf4}},
+			{"217 short end, last", 11 * mib / 2, vector{4 * mib, 11*mib/2 - 1, node4to55}, "bytes=1048576-1572863", vector{5 * mib, 11*mib/2 - 1, shortLeaf5}},
+			{"217 short end, clamped", 11 * mib / 2, vector{4 * mib, 11*mib/2 - 1, node4to55}, "bytes=1048576-2097151", vector{5 * mib, 11*mib/2 - 1, shortLeaf5}},
+			{"217 only the short leaf", 11 * mib / 2, vector{5 * mib, 11*mib/2 - 1, shortLeaf5}, "bytes=0-", vector{5 * mib, 11*mib/2 - 1, shortLeaf5}},
+			{"220 short end", 11 * mib / 2, vector{3 * mib, 11*mib/2 - 1, ""}, "bytes=1048576-2621439", vector{4 * mib, 11*mib/2 - 1, ""}},
+		} {
+			t.Run(fmt.Sprintf("edge %s, parts of %d MiB", tt.name, way/mib), func(t *testing.T) {
+				job, started := jobs[tt.job]
+				if !started {
+					id, d := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s","RetrievalByteRange":"%d-%d"}`, archives[tt.size], tt.job.first, tt.job.last)
+					if got, _ := d["SHA256TreeHash"].(string); got != tt.job.hash {
+						t.Errorf("SHA256TreeHash of the job %q, want %q", got, tt.job.hash)
+					}
+					job, jobs[tt.job] = id, id
+				}
+				want := moraintest.Pattern(tt.size)[tt.want.first : tt.want.last+1]
+				download{tt.byteRange, 206, want, tt.want.hash}.check(t, v, job, tt.job.last-tt.job.first+1)
+			})
+		}
+	}
+}
+
+// nodes returns the nodes of the tree of some leaves with their hashes, by first leaf and the leaf after the last. It follows the definition:
+// the left child of a node is the largest full tree that leaves something for the right one.
+func nodes(leaves [][32]byte, first int, into map[[2]int]string) [32]byte {
+	h := leaves[0]
+	if n := len(leaves); n > 1 {
+		half := 1
+		for half*2 < n {
+			half *= 2
+		}
+		left, right := nodes(leaves[:half], first, into), nodes(leaves[half:], first+half, into)
+		h = sha256.Sum256(append(left[:], right[:]...))
+	}
+	into[[2]int{first, first + len(leaves)}] = hex.EncodeToString(h[:])
+	return h
+}
+
+// TestTreeHashOfEveryRange asks for every range of whole MiBs of every job on whole MiBs of an archive.
+func TestTreeHashOfEveryRange(t *testing.T) {
+	const n = 7
+	data := moraintest.Pattern(n * mib)
+	var leaves [][32]byte
+	for leaf := range slices.Chunk(data, mib) {
+		leaves = append(leaves, sha256.Sum256(leaf))
+	}
+	hashes := map[[2]int]string{}
+	nodes(leaves, 0, hashes)
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	archive := v.uploadParts(t, data, 2*mib, "") // nodes within a part, nodes that are parts, nodes of parts
+	for job := range ranges(0, n) {
+		t.Run(fmt.Sprintf("edge 217 to 220 job of leaves %v", job), func(t *testing.T) {
+			id, d := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s","RetrievalByteRange":"%d-%d"}`, archive, job[0]*mib, job[1]*mib-1)
+			if got, _ := d["SHA256TreeHash"].(string); got != hashes[job] {
+				t.Errorf("SHA256TreeHash of the job %q, want %q", got, hashes[job])
+			}
+			for sub := range ranges(job[0], job[1]) {
+				want := download{fmt.Sprintf("bytes=%d-%d", (sub[0]-job[0])*mib, (sub[1]-job[0])*mib-1), 206, data[sub[0]*mib : sub[1]*mib], ""}
+				if hashes[job] != "" {
+					want.hash = hashes[sub]
+				}
+				want.check(t, v, id, (job[1]-job[0])*mib)
+			}
+		})
+	}
+}
+
+// ranges gives every range within [from, to) as its first element and the one after its last.
+func ranges(from, to int) func(yield func([2]int) bool) {
+	return func(yield func([2]int) bool) {
+		for a := from; a < to; a++ {
+			for b := a + 1; b <= to; b++ {
+				if !yield([2]int{a, b}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func TestGetJobOutputRanges(t *testing.T) {
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	data := moraintest.Pattern(5*mib/2 + 7)
+	size := len(data)
+	whole := moraintest.TreeHash(data)
+	for _, way := range []int{0, mib} {
+		job, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, v.uploadParts(t, data, way, ""))
+		for _, tt := range []struct {
+			name string
+			want download
+		}{
+			{"211 no range", download{"", 200, data, whole}},
+			{"212 whole as a range", download{fmt.Sprintf("bytes=0-%d", size-1), 206, data, whole}},
+			{"212 open range", download{"bytes=0-", 206, data, whole}},
+			{"213 end clamped", download{fmt.Sprintf("bytes=0-%d", size+999), 206, data, whole}},
+			{"213 end far away", download{"bytes=0-999999999999999999", 206, data, whole}},
+			{"213 last leaf, end clamped", download{fmt.Sprintf("bytes=%d-%d", 2*mib, 3*mib-1), 206, data[2*mib:], moraintest.Hex(data[2*mib:])}},
+			{"213 last byte", download{fmt.Sprintf("bytes=%d-%d", size-1, size), 206, data[size-1:], ""}},
+			{"213 across leaves", download{"bytes=1048575-2097152", 206, data[mib-1 : 2*mib+1], ""}},
+			{"214 last bytes", download{"bytes=-10", 206, data[size-10:], ""}},
+			{"214 last bytes, more than there are", download{"bytes=-99999999", 206, data, whole}},
+			{"215 unit without equals sign", download{"bytes 0-9/100", 200, data, whole}},
+			{"215 no unit", download{"0-9", 200, data, whole}},
+			{"215 with a length", download{"0-100/493", 200, data, whole}},
+			{"215 end before start", download{"bytes=9-0", 200, data, whole}},
+			{"215 other unit", download{"leaves=0-1", 200, data, whole}},
+			{"215 space", download{"bytes= 0-9", 200, data, whole}},
+			{"215 no offsets", download{"bytes=-", 200, data, whole}},
+			{"215 no bytes", download{"bytes=-0", 200, data, whole}},
+			{"215 text", download{"bytes=a-b", 200, data, whole}},
+			{"216 two ranges", download{"bytes=0-1,4-5", 200, data, whole}},
+			{"216 two ranges with a space", download{"bytes=0-1, 4-5", 200, data, whole}},
+		} {
+			t.Run(fmt.Sprintf("edge %s, parts of %d MiB", tt.name, way/mib), func(t *testing.T) { tt.want.check(t, v, job, size) })
+		}
+		for _, byteRange := range []string{fmt.Sprintf("bytes=%d-", size), fmt.Sprintf("bytes=%d-%d", size, size+9), "bytes=999999999999-"} {
+			t.Run(fmt.Sprintf("edge 214 %s, parts of %d MiB", byteRange, way/mib), func(t *testing.T) {
+				res := v.output(t, job, byteRange)
+				wantJobError(t, res, 400, codeIPV, "The start of the range is larger than size of retrieved data: "+byteRange)
+				if got := res.Header.Get("Content-Type"); got != "application/json" {
+					t.Errorf("Content-Type of the error %q", got)
+				}
+			})
+		}
+	}
+}
+
+func TestGetJobOutputHeaders(t *testing.T) {
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	const description = `a "b",  \c: <d>`
+	job, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, v.Upload(t, v.name, []byte("described"), description))
+	inParts, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, v.uploadParts(t, []byte("described"), mib, description))
+	plain, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, v.Upload(t, v.name, []byte("plain"), ""))
+	asJSON, _ := v.run(t, `{"Type":"inventory-retrieval"}`)
+	asCSV, _ := v.run(t, `{"Type":"inventory-retrieval","Format":"CSV"}`)
+	for _, tt := range []struct{ name, job, mediaType, description, hash string }{
+		{"223 description", job, "application/octet-stream", description, moraintest.Hex([]byte("described"))},
+		{"223 description of an archive in parts", inParts, "application/octet-stream", description, moraintest.Hex([]byte("described"))},
+		{"223 no description", plain, "application/octet-stream", "", moraintest.Hex([]byte("plain"))},
+		{"221 JSON inventory", asJSON, "application/json", "", ""},
+		{"222 CSV inventory", asCSV, "text/csv", "", ""},
+	} {
+		t.Run("edge "+tt.name, func(t *testing.T) {
+			whole := v.output(t, tt.job, "")
+			part := v.output(t, tt.job, "bytes=1-3")
+			if whole.Status != 200 || part.Status != 206 || part.Body != whole.Body[1:4] {
+				t.Errorf("status %d, then %d with %q", whole.Status, part.Status, part.Body)
+			}
+			for _, res := range []moraintest.Response{whole, part} {
+				for name, want := range map[string]string{
+					"Content-Type": tt.mediaType, "Accept-Ranges": "bytes", "Content-Length": fmt.Sprint(len(res.Body)), "X-Amz-Archive-Description": tt.description,
+				} {
+					if got := strings.Join(res.Header[name], "\n"); got != want {
+						t.Errorf("%s is %q, want %q", name, got, want)
+					}
+				}
+			}
+			if got := whole.Header.Get("X-Amz-Sha256-Tree-Hash"); got != tt.hash {
+				t.Errorf("x-amz-sha256-tree-hash is %q, want %q", got, tt.hash)
+			}
+			if _, ok := part.Header["X-Amz-Sha256-Tree-Hash"]; ok {
+				t.Error("a tree hash for a range that has none")
+			}
+			beyond := fmt.Sprintf("bytes=%d-", len(whole.Body))
+			wantJobError(t, v.output(t, tt.job, beyond), 400, codeIPV, "The start of the range is larger than size of retrieved data: "+beyond)
+		})
+	}
+	t.Run("edge 226 conditions are ignored and nothing is compressed", func(t *testing.T) {
+		res := v.Do(t, moraintest.Request{Method: "GET", Path: v.path() + "/jobs/" + plain + "/output", Header: map[string]string{
+			"If-None-Match": "*", "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT", "If-Range": `"x"`, "Accept-Encoding": "gzip", "Range": "bytes=1-2",
+		}})
+		if res.Status != 206 || res.Body != "la" || res.Header.Get("Content-Encoding") != "" {
+			t.Errorf("status %d, encoding %q: %q", res.Status, res.Header.Get("Content-Encoding"), res.Body)
+		}
+	})
+}
+
+func TestDownloadsRepeated(t *testing.T) {
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	data := moraintest.Pattern(3*mib + 1)
+	job, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, v.uploadParts(t, data, 2*mib, ""))
+	inventory, _ := v.run(t, `{"Type":"inventory-retrieval"}`)
+	listing := v.output(t, inventory, "").Body
+	t.Run("edge 226 a client leaves early", func(t *testing.T) {
+		res, err := http.DefaultTransport.RoundTrip(v.HTTPRequest(t, moraintest.Request{Method: "GET", Path: v.path() + "/jobs/" + job + "/output"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(res.Body, make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	})
+	t.Run("edge 226 in parallel", func(t *testing.T) {
+		v.Upload(t, v.name, []byte("later"), "") // changes nothing
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				download{"", 200, data, moraintest.TreeHash(data)}.check(t, v, job, len(data))
+				if got := v.output(t, inventory, "").Body; got != listing {
+					t.Errorf("the inventory was %s\nand is %s", listing, got)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// diskUse returns the bytes of all files of a server.
+func diskUse(t *testing.T, s *moraintest.Server) int64 {
+	t.Helper()
+	var total int64
+	err := filepath.WalkDir(s.Data, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if info, err := d.Info(); err == nil { // else it was removed meanwhile
+			total += info.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
+// TestDeletedWhileOffered follows an archive that is deleted after a job on it succeeded: the job offers it until it expires, a download may run
+// for as long as any request, and then the bytes go.
+func TestDeletedWhileOffered(t *testing.T) {
+	const size = 7 * mib
+	data := moraintest.Pattern(size)
+	for _, way := range ways {
+		t.Run(fmt.Sprintf("edge 224 parts of %d MiB", way/mib), func(t *testing.T) {
+			v := newJobVault(t, moraintest.Start(t), "photos")
+			archive := v.uploadParts(t, data, way, "")
+			first, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, archive)
+			v.Advance(time.Hour)
+			second, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s","RetrievalByteRange":"4194304-7340031"}`, archive)
+			v.remove(t, archive)
+			v.remove(t, archive) // again
+			wantJobError(t, v.post(t, `{"Type":"archive-retrieval","ArchiveId":"`+archive+`"}`), 404, codeRNF, "The archive ID was not found: "+archive)
+			download{"", 200, data, moraintest.TreeHash(data)}.check(t, v, first, size)
+			download{"bytes=0-2097151", 206, data[4*mib : 6*mib], node4to6}.check(t, v, second, 3*mib)
+
+			v.Advance(23*time.Hour + time.Minute)
+			wantJobError(t, v.output(t, first, ""), 404, codeRNF, "The job ID was not found: "+first)
+			download{"", 200, data[4*mib:], node4to7}.check(t, v, second, 3*mib)
+			v.Advance(24 * time.Hour) // both have expired; a download of the second may still run
+			if found, err := v.Service().Sweep(context.Background()); err != nil || found.Removed != 0 || diskUse(t, v.Server) < size {
+				t.Errorf("sweep: %+v, %v; the files have %d bytes", found, err, diskUse(t, v.Server))
+			}
+			v.Advance(24 * time.Hour)
+			for i := 0; diskUse(t, v.Server) >= size; i++ {
+				if i == 2000 {
+					t.Fatalf("the bytes of the archive have not gone: the files have %d bytes", diskUse(t, v.Server))
+				}
+				time.Sleep(5 * time.Millisecond) // the worker runs in real time
+			}
+			v.remove(t, archive) // the deletion is remembered
+		})
+	}
+}
+
+func TestDownloadOutlivesItsJob(t *testing.T) {
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	data := moraintest.Pattern(32 * mib) // more than the buffers of a connection hold
+	archive := v.uploadParts(t, data, 8*mib, "")
+	job, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, archive)
+	t.Run("edge 224 deleted and expired during the download", func(t *testing.T) {
+		res, err := http.DefaultTransport.RoundTrip(v.HTTPRequest(t, moraintest.Request{Method: "GET", Path: v.path() + "/jobs/" + job + "/output"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		got := make([]byte, mib)
+		if _, err := io.ReadFull(res.Body, got); err != nil {
+			t.Fatal(err)
+		}
+		v.remove(t, archive)
+		v.Advance(25 * time.Hour)
+		wantJobError(t, v.get(t, "/jobs/"+job), 404, codeRNF, "The job ID was not found: "+job)
+		rest, err := io.ReadAll(res.Body)
+		if err != nil || !bytes.Equal(append(got, rest...), data) {
+			t.Errorf("%d bytes, %v", len(got)+len(rest), err)
+		}
+	})
+}
+
+// modes are the two behaviours of a server and how long a job takes there.
+func modes() map[string]struct {
+	options []func(*config.Config)
+	takes   time.Duration
+} {
+	return map[string]struct {
+		options []func(*config.Config)
+		takes   time.Duration
+	}{
+		"default":  {},
+		"emulated": {[]func(*config.Config){moraintest.Emulate}, 5 * time.Hour},
+	}
+}
+
+func TestJobExpiry(t *testing.T) {
+	for name, mode := range modes() {
+		t.Run(name, func(t *testing.T) {
+			v := newJobVault(t, moraintest.Start(t, mode.options...), "photos")
+			archive := v.Upload(t, v.name, []byte("kept"), "")
+			doomed := v.Upload(t, v.name, []byte("doomed"), "")
+			if mode.takes > 0 {
+				v.awaitInventory(t)
+			}
+			jobs := []string{v.start(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, archive), v.start(t, `{"Type":"inventory-retrieval"}`)}
+			v.Advance(mode.takes)
+			for _, job := range jobs {
+				v.WaitForJob(t, v.name, job)
+			}
+			if mode.takes > 0 {
+				jobs = append(jobs, v.start(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, doomed))
+				v.remove(t, doomed)
+			}
+			t.Run("edge 209 succeeded 23 hours ago", func(t *testing.T) {
+				v.Advance(23*time.Hour + 55*time.Minute)
+				for _, job := range jobs[:2] {
+					if res := v.output(t, job, ""); res.Status != 200 {
+						t.Errorf("GetJobOutput: status %d: %s", res.Status, res.Body)
+					}
+				}
+				if ids, _ := v.listed(t, ""); len(ids) != len(jobs) {
+					t.Errorf("%d jobs are listed, want %d", len(ids), len(jobs))
+				}
+			})
+			running := v.start(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, archive)
+			_, marker := v.listed(t, "limit=1")
+			t.Run("edge 210 expired", func(t *testing.T) {
+				v.Advance(6 * time.Minute)
+				for _, job := range jobs {
+					wantJobError(t, v.get(t, "/jobs/"+job), 404, codeRNF, "The job ID was not found: "+job)
+					wantJobError(t, v.output(t, job, ""), 404, codeRNF, "The job ID was not found: "+job)
+				}
+				if ids, _ := v.listed(t, ""); !slices.Equal(ids, []string{running}) {
+					t.Errorf("jobs %q are listed, want only %s", ids, running)
+				}
+			})
+			t.Run("edge 210 marker of expired jobs", func(t *testing.T) {
+				if ids, next := v.listed(t, "marker="+marker.(string)); ids != nil || next != nil {
+					t.Errorf("jobs %q, marker %v", ids, next)
+				}
+			})
+		})
+	}
+}
+
+func TestJobsSurviveRestart(t *testing.T) {
+	for name, mode := range modes() {
+		t.Run("edge 227 "+name, func(t *testing.T) {
+			v := newJobVault(t, moraintest.Start(t, mode.options...), "photos")
+			archive, doomed := v.uploadParts(t, moraintest.Pattern(3*mib), mib, "x"), v.Upload(t, v.name, []byte("doomed"), "")
+			var jobs []string
+			for _, body := range []string{
+				`{"Type":"archive-retrieval","ArchiveId":"` + archive + `","Description":"first"}`,
+				`{"Type":"archive-retrieval","ArchiveId":"` + archive + `","RetrievalByteRange":"1048576-3145727","Tier":"Bulk"}`,
+				`{"Type":"archive-retrieval","ArchiveId":"` + doomed + `"}`,
+			} {
+				jobs = append(jobs, v.start(t, "%s", body))
+			}
+			if mode.takes == 0 {
+				jobs = append(jobs, v.start(t, `{"Type":"inventory-retrieval"}`))
+				for _, job := range jobs {
+					v.WaitForJob(t, v.name, job)
+				}
+			}
+			v.remove(t, doomed)
+			before := v.observe(t, jobs)
+			v.Restart(t)
+			if after := v.observe(t, jobs); !maps.Equal(before, after) {
+				t.Errorf("before %v\nafter  %v", before, after)
+			}
+			v.Advance(12 * time.Hour) // what was running goes on
+			if d := v.WaitForJob(t, v.name, jobs[0]); d["StatusCode"] != "Succeeded" {
+				t.Errorf("the first job ended: %v", d)
+			}
+			download{"", 200, moraintest.Pattern(3 * mib), moraintest.TreeHash(moraintest.Pattern(3 * mib))}.check(t, v, jobs[0], 3*mib)
+		})
+	}
+}
+
+// observe returns everything that can be seen of some jobs.
+func (v jobVault) observe(t *testing.T, jobs []string) map[string]string {
+	t.Helper()
+	seen := map[string]string{"list": v.get(t, "/jobs").Body}
+	for _, job := range jobs {
+		out := v.output(t, job, "")
+		seen[job] = v.get(t, "/jobs/"+job).Body + out.Header.Get("x-amz-sha256-tree-hash") + fmt.Sprint(out.Status) + out.Body
+	}
+	return seen
+}
