@@ -29,6 +29,9 @@ SOAK ?= 2m
 soak:                 ## mixed load with verification for SOAK
 	MORAINE_SOAK=$(SOAK) go test ./internal/daemon -run '^TestSoak$$' -count=1 -timeout 0 -v
 
+crash:                ## the power fails at every disk operation of a workload, and every operation fails by itself
+	MORAINE_CRASH=all go test ./internal/vault -run 'TestCrashAnywhere|TestFailAnywhere' -v -count=1
+
 FUZZTIME ?= 30s
 
 fuzz:                 ## every fuzz target for FUZZTIME

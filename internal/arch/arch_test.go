@@ -35,6 +35,7 @@ var table = map[string]string{
 	"internal/moraintest":      "internal/config internal/daemon internal/vault glacier/treehash",
 	"internal/arch":            "",
 	"internal/clienttest":      "",
+	"internal/vfs/vfstest":     "internal/vfs",
 	"cmd/moraine":              "internal/cli",
 	"bench":                    "glacier/treehash internal/moraintest",
 }
