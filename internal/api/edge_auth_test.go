@@ -256,3 +256,40 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("the other account has %s", body)
 	}
 }
+
+// TestOrderOfChecks sends requests with several faults. Each row mends the fault that the row before was refused for.
+func TestOrderOfChecks(t *testing.T) {
+	s := startEvery(t)
+	other := s.AddAccount(t, "other")
+	nothing, noAuthorization := []string{"authorization", "x-amz-glacier-version"}, []string{"authorization"}
+	wrong := moraintest.Key{ID: s.Key.ID, Secret: "wrong"}
+	for _, row := range []struct {
+		name   string
+		r      rawRequest
+		status int
+		code   string
+	}{
+		{"request line", rawRequest{method: "PATCH", target: "/x/none/%zz", without: nothing}, 400, unread},
+		{"resource", rawRequest{method: "PATCH", target: "/x/none", without: nothing}, 404, unknown},
+		{"method", rawRequest{method: "PATCH", target: "/x/vaults/my:vault/jobs?limit=0", without: nothing}, 405, unknown},
+		{"version", rawRequest{method: "GET", target: "/x/vaults/my:vault/jobs?limit=0", without: nothing}, 400, missing},
+		{"authorization", rawRequest{method: "GET", target: "/x/vaults/my:vault/jobs?limit=0", without: noAuthorization}, 400, noToken},
+		{"signature", rawRequest{method: "GET", target: "/x/vaults/my:vault/jobs?limit=0", key: wrong}, 403, badSignature},
+		{"account", rawRequest{method: "GET", target: "/x/vaults/my:vault/jobs?limit=0"}, 400, unrecognized},
+		{"access", rawRequest{method: "GET", target: "/" + other.Account + "/vaults/my:vault/jobs?limit=0"}, 403, denied},
+		{"syntax of the query", rawRequest{method: "GET", target: "/-/vaults/my:vault/jobs?limit=0"}, 400, invalid},
+		{"vault", rawRequest{method: "GET", target: "/-/vaults/my:vault/jobs?limit=1"}, 404, notFound},
+		{"syntax of a body", rawRequest{method: "POST", target: "/-/vaults/absent/jobs", body: "{"}, 400, malformed},
+		{"syntax of job parameters", rawRequest{method: "POST", target: "/-/vaults/absent/jobs", body: `{"Type":"x"}`}, 400, invalid},
+		{"vault of a job", rawRequest{method: "POST", target: "/-/vaults/absent/jobs", body: `{"Type":"archive-retrieval","ArchiveId":"x"}`}, 404, notFound},
+		{"archive of a job", rawRequest{method: "POST", target: "/-/vaults/v/jobs", body: `{"Type":"archive-retrieval","ArchiveId":"x"}`}, 404, notFound},
+		{"content hash of an upload", rawRequest{method: "POST", target: "/-/vaults/absent/archives", body: "x", lines: []string{"x-amz-sha256-tree-hash: x"}}, 400, missing},
+		{"tree hash of an upload", rawRequest{method: "POST", target: "/-/vaults/absent/archives", body: "x", lines: []string{hashLines("y")[0], "x-amz-sha256-tree-hash: x"}}, 400, invalid},
+		{"vault of an upload", rawRequest{method: "POST", target: "/-/vaults/absent/archives", body: "x", lines: hashLines("y")}, 404, notFound},
+		{"hashes of an upload", rawRequest{method: "POST", target: "/-/vaults/v/archives", body: "x", lines: hashLines("y")}, 403, badSignature},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			wantError(t, sendRaw(t, s.Server, row.r), row.status, row.code, "")
+		})
+	}
+}

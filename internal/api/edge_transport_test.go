@@ -124,7 +124,7 @@ func TestTransportResponses(t *testing.T) {
 		t.Helper()
 		id := res.Header.Get(protocol.HeaderRequestID)
 		if !requestIDForm.MatchString(id) || ids[id] {
-			t.Errorf("edge 4: request id %q, seen before: %t", id, ids[id])
+			t.Errorf("request id %q, seen before: %t", id, ids[id])
 		}
 		ids[id] = true
 		if _, err := http.ParseTime(res.Header.Get("Date")); err != nil {
@@ -132,13 +132,13 @@ func TestTransportResponses(t *testing.T) {
 		}
 		return res
 	}
-	t.Run("edge 4, 5 errors", func(t *testing.T) {
+	t.Run("edge 4, edge 5 errors", func(t *testing.T) {
 		for _, e := range s.errors() {
 			res := see(t, exchange(t, s.Server, "GET", e.request.text(s.Server)))
 			wantError(t, res, e.status, e.code, "")
 		}
 	})
-	t.Run("edge 4, 6 answers without a body", func(t *testing.T) {
+	t.Run("edge 4, edge 6 answers without a body", func(t *testing.T) {
 		upload := s.open(t)
 		id := s.Upload(t, "v", []byte("x"), "")
 		s.CreateVault(t, "empty")
@@ -168,13 +168,13 @@ func TestTransportResponses(t *testing.T) {
 		res := see(t, sendRaw(t, s.Server, r))
 		if res.Status != 201 && res.Status != 202 || res.Header.Get("Content-Type") != "application/json" ||
 			res.Header.Get("Content-Length") != "2" || res.Body != "{}" {
-			t.Errorf("edge 7: %s %s: %d %v %q", r.method, r.target, res.Status, res.Header, res.Body)
+			t.Errorf("%s %s: %d %v %q", r.method, r.target, res.Status, res.Header, res.Body)
 		}
 		if got := res.Header.Get("Location"); !strings.HasPrefix(got, location) {
-			t.Errorf("edges 15, 16: Location %q, want %q...", got, location)
+			t.Errorf("Location %q, want %q...", got, location)
 		}
 	}
-	t.Run("edge 4, 7, 15, 16 creations", func(t *testing.T) {
+	t.Run("edge 4, edge 7, edge 15, edge 16 creations", func(t *testing.T) {
 		for location, r := range s.creations() {
 			created(t, r, "/123456789012"+location)
 		}
@@ -182,7 +182,7 @@ func TestTransportResponses(t *testing.T) {
 		wantStatus(t, sendRaw(t, s.Server, part(upload)), 204)
 		created(t, complete(upload), "/123456789012/vaults/v/archives/")
 	})
-	t.Run("edge 4, 8 JSON", func(t *testing.T) {
+	t.Run("edge 4, edge 8 JSON", func(t *testing.T) {
 		wantStatus(t, s.Do(t, moraintest.Request{Method: "PUT", Path: "/-/vaults/v/notification-configuration", Body: []byte(topic)}), 204)
 		for _, path := range s.reads()[:8] {
 			res := see(t, s.Do(t, moraintest.Request{Method: "GET", Path: path}))
@@ -321,7 +321,7 @@ func TestTransportBodies(t *testing.T) {
 				}), map[string]int{"POST": 202, "PUT": 204}[r.method])
 			}
 		})
-		t.Run("edge 20, 21 malformed "+target, func(t *testing.T) {
+		t.Run("edge 20, edge 21 malformed "+target, func(t *testing.T) {
 			for _, body := range []string{`{"Type":`, `[]`, `"x"`, `null`, `1`, `true`, `{"Type":"archive-retrieval"}x`, `{} {}`, `{'a':1}`, `{"a":1,}`} {
 				res := sendRaw(t, s.Server, rawRequest{method: r.method, target: target, body: body})
 				wantError(t, res, 400, "SerializationException", "The body is not a JSON object")
