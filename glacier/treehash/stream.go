@@ -15,7 +15,7 @@ type Stream struct {
 	r      io.Reader
 	size   int64 // -1 when unknown
 	check  func(linear, tree Hash) error
-	linear hash.Hash // nil when nobody asked for the linear hash
+	linear hash.Hash // nil when nobody asked for the linear hash, or when one leaf is all there is
 	tree   Tree
 	leaves []Hash
 	read   int64
@@ -28,7 +28,7 @@ type Stream struct {
 // complete what is not what it should be.
 func NewStream(r io.Reader, size int64, check func(linear, tree Hash) error) *Stream {
 	s := &Stream{r: r, size: size, check: check}
-	if check != nil {
+	if check != nil && (size < 0 || size > LeafSize) {
 		s.linear = sha256.New()
 	}
 	if size > 0 {
@@ -135,10 +135,13 @@ func (s *Stream) Sum() Hash { return s.tree.Sum() }
 
 // Linear returns the SHA-256 of the bytes read so far. It is computed only for a stream with a check; otherwise it is zero.
 func (s *Stream) Linear() Hash {
-	if s.linear == nil {
-		return Hash{}
+	switch {
+	case s.linear != nil:
+		return Hash(s.linear.Sum(nil))
+	case s.check != nil:
+		return s.Sum() // of one leaf at most: the hash of the leaf is that of the whole
 	}
-	return Hash(s.linear.Sum(nil))
+	return Hash{}
 }
 
 // leafBuffers keeps buffers of one leaf, so that a request does not allocate MiBs. It is the package's only variable,
