@@ -92,10 +92,11 @@ func (tx *Tx) Jobs(vault int64, f JobFilter, before string, limit int, at time.T
 		ORDER BY job_id DESC LIMIT $6`, vault, before, millis(at), f.Status, f.Completed, limit)
 }
 
-// DueJobs returns up to limit jobs that may be finished at a moment, the longest due first.
-func (tx *Tx) DueJobs(at time.Time, limit int) ([]Job, error) {
-	return all[Job](tx, `SELECT `+jobColumns+` FROM jobs WHERE status = 'InProgress' AND due_at <= $1
-		ORDER BY due_at, job_id LIMIT $2`, millis(at), limit)
+// DueJobs returns up to limit jobs that may be finished at a moment, the longest due first, beginning after a job; the zero Job begins
+// with the first.
+func (tx *Tx) DueJobs(at time.Time, after Job, limit int) ([]Job, error) {
+	return all[Job](tx, `SELECT `+jobColumns+` FROM jobs WHERE status = 'InProgress' AND due_at <= $1 AND (due_at, job_id) > ($2, $3)
+		ORDER BY due_at, job_id LIMIT $4`, millis(at), after.DueAt.UnixMilli(), after.ID, limit)
 }
 
 // NextDue returns when the next job is due; ErrNotFound if none is in progress.

@@ -354,7 +354,7 @@ func TestDueJobs(t *testing.T) {
 	}{{-time.Minute, 10, nil}, {0, 10, []string{"c", "a"}}, {0, 1, []string{"c"}}, {time.Second, 10, []string{"c", "a", "b"}}} {
 		var got []string
 		view(t, db, func(tx *Tx) error {
-			due, err := tx.DueJobs(epoch.Add(test.at), test.limit)
+			due, err := tx.DueJobs(epoch.Add(test.at), Job{}, test.limit)
 			for _, j := range due {
 				got = append(got, j.ID)
 			}

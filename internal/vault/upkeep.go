@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,31 +22,37 @@ import (
 const batch = 100
 
 // FinishJobs finishes the jobs that are due, retrievals first: they take no time. It returns when the next one is due, the zero time if none is
-// waiting. A job that cannot be finished now stays as it is.
+// waiting. A job that cannot be finished now stays as it is, and no other waits for it.
 func (s *Service) FinishJobs(ctx context.Context) (time.Time, error) {
+	var last catalogue.Job
+	var first error
+	failures := 0
 	for {
-		due, err := s.dueJobs(ctx)
+		due, err := s.dueJobs(ctx, last)
 		if err != nil {
 			return time.Time{}, err
 		}
 		if len(due) == 0 {
-			return s.nextDue(ctx)
+			break
 		}
+		last = due[len(due)-1]
 		slices.SortStableFunc(due, func(a, b catalogue.Job) int { return strings.Compare(a.Action, b.Action) })
 		for _, j := range due {
 			if failed := s.finishJob(ctx, j); failed != nil {
-				err = errors.Join(err, fmt.Errorf("finish job %s: %w", j.ID, failed))
+				failures++
+				first = cmp.Or(first, fmt.Errorf("finish job %s: %w", j.ID, failed))
 			}
 		}
-		if err != nil {
-			return time.Time{}, err
-		}
 	}
+	if failures > 0 {
+		return time.Time{}, fmt.Errorf("%d jobs could not be finished, the first: %w", failures, first)
+	}
+	return s.nextDue(ctx)
 }
 
-func (s *Service) dueJobs(ctx context.Context) (due []catalogue.Job, err error) {
+func (s *Service) dueJobs(ctx context.Context, after catalogue.Job) (due []catalogue.Job, err error) {
 	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		due, err = tx.DueJobs(s.now(), batch)
+		due, err = tx.DueJobs(s.now(), after, batch)
 		return err
 	})
 	return due, err
