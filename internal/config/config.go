@@ -4,10 +4,14 @@ package config
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,15 +102,54 @@ func Load(flags *pflag.FlagSet, environ []string) (Config, error) {
 		return Config{}, err
 	}
 	var c Config
+	var seen mapstructure.Metadata
 	k.Delete("config")
 	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
-		ErrorUnused: true, WeaklyTypedInput: true, Result: &c, TagName: "koanf",
-		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+		Metadata: &seen, WeaklyTypedInput: true, Result: &c, TagName: "koanf", DecodeHook: strict,
 	}})
 	if err != nil {
 		return Config{}, fmt.Errorf("the configuration cannot be used: %w", err)
 	}
+	if err := unknown(seen.Unused, environ); err != nil {
+		return Config{}, err
+	}
 	return c, c.Validate()
+}
+
+// unknown returns an error that names keys which are no settings, nil if there are none.
+func unknown(keys, environ []string) error {
+	var wrong []error
+	for _, key := range slices.Sorted(slices.Values(keys)) {
+		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
+		if slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, variable+"=") }) {
+			wrong = append(wrong, fmt.Errorf("the environment variable %s is not known", variable))
+		} else {
+			wrong = append(wrong, fmt.Errorf("the key %q in the configuration file is not known", key))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// strict refuses numbers and durations that a decoder would guess at: in a file, 24 is not 24 hours, nor 5.7 a page of 5.
+func strict(from, to reflect.Type, value any) (any, error) {
+	text, isText := value.(string)
+	switch {
+	case from == to || isText && text == "":
+		return value, nil
+	case to == reflect.TypeFor[time.Duration]():
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return nil, fmt.Errorf("%v is not a duration like 24h", value)
+		}
+		return d, nil
+	case to.Kind() == reflect.Int:
+		n, err := strconv.Atoi(fmt.Sprint(value))
+		if err != nil {
+			return nil, fmt.Errorf("%v is not a whole number", value)
+		}
+		return n, nil
+	}
+	return value, nil
 }
 
 // load merges the sources, the weakest first. Flags that were not set count as defaults only.
@@ -123,6 +166,9 @@ func load(k *koanf.Koanf, flags *pflag.FlagSet, environ []string) error {
 	if path != "" {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
 			return fmt.Errorf("read the configuration file %s: %w", path, err)
+		}
+		if k.Exists("config") {
+			return fmt.Errorf("the configuration file %s names another: config is for the command line and the environment", path)
 		}
 	}
 	if err := k.Load(environment, nil); err != nil {
@@ -161,39 +207,54 @@ func (c Config) Validate() error {
 	check(!c.Clock || c.Emulate != "", "clock: only together with emulate: the clock of a store that is in use cannot be set")
 	check((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: both are needed, or neither")
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format: %q is neither text nor json", c.LogFormat)
-	check(c.Catalogue == "" || strings.HasPrefix(c.Catalogue, "sqlite:"), "catalogue: %q is not of the form sqlite:PATH", redacted(c.Catalogue))
-	check(c.Store == "" || strings.HasPrefix(c.Store, "file:"), "store: %q is not of the form file:DIR", redacted(c.Store))
+	check(c.Catalogue == "" || names(c.Catalogue, "sqlite:"), "catalogue: %q is not of the form sqlite:PATH", redacted(c.Catalogue))
+	check(c.Store == "" || names(c.Store, "file:"), "store: %q is not of the form file:DIR", redacted(c.Store))
 	check((c.RootKeyID == "") == (c.RootSecret == ""), "root-access-key-id and root-secret-access-key: both are needed, or neither")
 	check(c.RootAccount == "" || isAccountID(c.RootAccount), "root-account-id: %q is not 12 digits", c.RootAccount)
-	for name, n := range map[string]int{"vault-page": c.VaultPage, "page": c.Page, "max-vaults": c.MaxVaults} {
+	for name, n := range sorted(map[string]int{"vault-page": c.VaultPage, "page": c.Page, "max-vaults": c.MaxVaults}) {
 		check(n >= 0, "%s: %d is negative", name, n)
 	}
-	for name, d := range map[string]time.Duration{
+	for name, d := range sorted(map[string]time.Duration{
 		"inventory-interval": c.InventoryInterval, "job-expiry": c.JobExpiry, "repeat-window": c.RepeatWindow,
 		"idle-upload": c.IdleUpload, "longest-request": c.LongestRequest,
-	} {
+	}) {
 		check(d >= 0, "%s: %s is negative", name, d)
 	}
 	check(c.StallTimeout > 0, "stall-timeout: %s is not positive", c.StallTimeout)
 	check(c.SweepInterval > 0, "sweep-interval: %s is not positive", c.SweepInterval)
-	for name, text := range map[string]string{
+	for name, text := range sorted(map[string]string{
 		"expedited-time": c.Expedited, "standard-time": c.Standard, "bulk-time": c.Bulk, "inventory-time": c.Inventory,
-	} {
+	}) {
 		_, _, err := ParseRange(text)
 		check(err == nil, "%s: %w", name, err)
 	}
 	return errors.Join(wrong...)
 }
 
+// names reports whether there is something after a prefix: SQLite takes an empty path for a catalogue that is forgotten at the end.
+func names(s, prefix string) bool { return strings.HasPrefix(s, prefix) && len(s) > len(prefix) }
+
+// sorted gives the settings by name, so that a wrong configuration has one message.
+func sorted[T any](settings map[string]T) iter.Seq2[string, T] {
+	return func(yield func(string, T) bool) {
+		for _, name := range slices.Sorted(maps.Keys(settings)) {
+			if !yield(name, settings[name]) {
+				return
+			}
+		}
+	}
+}
+
 func isAccountID(s string) bool {
 	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
 }
 
-// redacted returns a URL without its password.
+// redacted returns a URL without its password. What cannot be read as one is cut before what may be a password.
 func redacted(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
-		return s
+		scheme, _, _ := strings.Cut(s, ":")
+		return scheme + ":..."
 	}
 	return u.Redacted()
 }
