@@ -314,6 +314,9 @@ func TestHostileBodies(t *testing.T) {
 		}
 	})
 	wantWell(t, s.Server, files)
+	if n := s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults/v"}).JSON(t)["NumberOfArchives"]; n != 1.0 {
+		t.Errorf("the vault has %v archives, not the one from before", n)
+	}
 	if body := s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults/v/multipart-uploads/" + s.upload}).Body; !strings.Contains(body, `"Parts":[]`) {
 		t.Errorf("the upload has parts: %s", body)
 	}
