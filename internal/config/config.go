@@ -122,9 +122,9 @@ func unknown(keys, environ []string) error {
 	for _, key := range slices.Sorted(slices.Values(keys)) {
 		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 		if slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, variable+"=") }) {
-			wrong = append(wrong, fmt.Errorf("the environment variable %s is not known", variable))
+			wrong = append(wrong, fmt.Errorf("the environment variable %s is not known: there is no setting %q", variable, key))
 		} else {
-			wrong = append(wrong, fmt.Errorf("the key %q in the configuration file is not known", key))
+			wrong = append(wrong, fmt.Errorf("the key %q in the configuration file is not known: there is no such setting", key))
 		}
 	}
 	return errors.Join(wrong...)
