@@ -27,6 +27,7 @@ func (tx *Tx) Inventory(s Snapshot, fn func(Archive) error) error {
 	after := from - 1
 	if !s.After.IsZero() {
 		after = s.After.UnixMilli()
+		from = max(from, after) // so that the index finds the place: of two lower bounds it may take the other
 	}
 	return each[Archive](tx, fn, `SELECT `+archiveColumns+` FROM archives
 		WHERE vault_id = $1 AND added <= $2 AND created_at >= $3 AND created_at < $4 AND (created_at, archive_id) > ($5, $6)

@@ -1,0 +1,330 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moraine-archive/moraine/glacier/treehash"
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/store"
+)
+
+// rowCount is how many archives the big inventory has.
+const rowCount = 100_000
+
+// bigRow is archive number i of the big inventory in inventory order. Three in a row have the same date; all of a second print the same.
+func bigRow(vault int64, i int) catalogue.Archive {
+	hash := sha256.Sum256(fmt.Append(nil, i))
+	return catalogue.Archive{
+		ID: fmt.Sprintf("%0138d", i), VaultID: vault, CreatedAt: time.UnixMilli(1_700_000_000_000 + int64(i/3)*7).UTC(),
+		Size: int64(i)*int64(i)*1000 + 1, TreeHash: hash[:], Description: fmt.Sprintf(`no. %d, "%s", C:\%s`, i, strings.Repeat("x", i%200), strings.Repeat("y", i%3)),
+		Place: "nowhere",
+	}
+}
+
+// insertBig inserts the big inventory's rows: blocks in their order, the rows of a block backwards.
+func insertBig(t *testing.T, w *workshop) {
+	t.Helper()
+	const block = 1000
+	for from := 0; from < rowCount; from += block {
+		noError(t, w.rows.Update(t.Context(), func(tx *catalogue.Tx) error {
+			for i := from + block - 1; i >= from; i-- {
+				if err := tx.InsertArchive(bigRow(w.vault, i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+}
+
+// expected is a reader that makes the big inventory piece by piece.
+type expected struct {
+	head, tail string
+	piece      func(i int) string
+	next       int
+	ready      []byte
+}
+
+func (e *expected) Read(p []byte) (int, error) {
+	for len(e.ready) == 0 {
+		switch {
+		case e.next == 0:
+			e.ready = append(e.ready, e.head...)
+		case e.next <= rowCount:
+			e.ready = append(e.ready, e.piece(e.next-1)...)
+		case e.next == rowCount+1:
+			e.ready = append(e.ready, e.tail...)
+		default:
+			return 0, io.EOF
+		}
+		e.next++
+	}
+	n := copy(p, e.ready)
+	e.ready = e.ready[n:]
+	if len(e.ready) == 0 {
+		e.ready = e.ready[:0:0]
+	}
+	return n, nil
+}
+
+func expectedCSV() *expected {
+	return &expected{head: "ArchiveId,ArchiveDescription,CreationDate,Size,SHA256TreeHash\n", piece: func(i int) string {
+		a := bigRow(0, i)
+		return fmt.Sprintf("%s,\"%s\",%s,%d,%x\n", a.ID, strings.ReplaceAll(a.Description, `"`, `\"`), a.CreatedAt.Format(time.RFC3339[:19]+"Z"), a.Size, a.TreeHash)
+	}}
+}
+
+func expectedJSON(head string) *expected {
+	return &expected{head: head, tail: "]}", piece: func(i int) string {
+		a := bigRow(0, i)
+		description, _ := json.Marshal(a.Description) // a string cannot fail
+		comma := ","
+		if i == 0 {
+			comma = ""
+		}
+		return fmt.Sprintf(`%s{"ArchiveId":"%s","ArchiveDescription":%s,"CreationDate":"%s","Size":%d,"SHA256TreeHash":"%x"}`,
+			comma, a.ID, description, a.CreatedAt.Format(time.RFC3339[:19]+"Z"), a.Size, a.TreeHash)
+	}}
+}
+
+// comparingStore keeps nothing: it compares the payload with what is expected, and watches the memory of the process.
+type comparingStore struct {
+	store.Store
+	want   io.Reader
+	peak   footprint
+	stored int64
+}
+
+func (s *comparingStore) Put(_ context.Context, kind store.Kind, text []byte, payload *treehash.Stream) (store.Extent, error) {
+	defer payload.Close()
+	buf := make([]byte, treehash.LeafSize)
+	for {
+		chunk, _, err := payload.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return store.Extent{}, err
+		}
+		if _, err := io.ReadFull(s.want, buf[:len(chunk)]); err != nil || !bytes.Equal(chunk, buf[:len(chunk)]) {
+			return store.Extent{}, fmt.Errorf("the output differs: %v: %s", err, firstDifference(chunk, buf))
+		}
+		s.stored += int64(len(chunk))
+		s.peak = s.peak.max(measure())
+	}
+	if n, err := s.want.Read(buf); err != io.EOF {
+		return store.Extent{}, fmt.Errorf("the output ends after %d bytes, but this is still to come: %q, %v", s.stored, buf[:n], err)
+	}
+	return store.Extent{Place: "compared", Kind: kind, Label: text, Size: s.stored, Tree: payload.Sum(), Leaves: payload.Leaves()}, nil
+}
+
+func firstDifference(got, want []byte) string {
+	i := 0
+	for i < len(got) && got[i] == want[i] {
+		i++
+	}
+	from := max(0, i-100)
+	return fmt.Sprintf("at %d of this MiB:\n got %q\nwant %q", i, got[from:min(len(got), i+100)], want[from:min(len(got), i+100)])
+}
+
+// footprint is memory of the process in bytes.
+type footprint struct{ heap, resident int64 }
+
+// measure returns what is in use after a collection. Where the system does not tell, resident is 0.
+func measure() footprint {
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	f := footprint{heap: int64(m.HeapAlloc)}
+	var pages int64
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		fmt.Sscan(string(text), new(int64), &pages)
+	}
+	f.resident = pages * int64(os.Getpagesize())
+	return f
+}
+
+func (f footprint) max(g footprint) footprint {
+	return footprint{max(f.heap, g.heap), max(f.resident, g.resident)}
+}
+
+// TestBigInventory writes an inventory of many archives and compares every byte, in memory that does not grow with it.
+func TestBigInventory(t *testing.T) {
+	if testing.Short() {
+		t.Skipf("-short is set, and inserting %d rows takes a while", rowCount)
+	}
+	w := newWorkshop(t, Defaults())
+	insertBig(t, w)
+	head := `{"VaultARN":"arn:aws:glacier:us-east-1:123456789012:vaults/photos","InventoryDate":"2024-02-29T10:11:12Z","ArchiveList":[`
+	var took time.Duration
+	for _, tt := range []struct {
+		format string
+		want   *expected
+	}{{"JSON", expectedJSON(head)}, {"CSV", expectedCSV()}} {
+		t.Run(tt.format, func(t *testing.T) {
+			s := &comparingStore{Store: w.store, want: tt.want}
+			w.Service.bytes = s
+			job := w.start(t, inventoryIn(tt.format))
+			before, from := measure(), time.Now()
+			w.finish(t)
+			took = time.Since(from)
+			if d := w.describe(t, job); d.StatusCode != "Succeeded" || *d.InventorySizeInBytes != s.stored {
+				t.Errorf("%d bytes were stored: %+v", s.stored, d)
+			}
+			const bound = 8 << 20
+			if heap, resident := s.peak.heap-before.heap, s.peak.resident-before.resident; heap > bound || resident > bound || s.stored < 4*bound {
+				t.Errorf("an inventory of %d bytes took %d bytes of heap and %d of the process, the bound is %d", s.stored, heap, resident, bound)
+			}
+			if before.resident == 0 {
+				t.Log("the memory of the process is not known on this system; only the heap was measured")
+			}
+		})
+	}
+	w.Service.bytes = w.store
+	w.wantDeepPage(t, took)
+}
+
+// wantDeepPage checks a page far down in the big inventory, which must not cost more than a page: what is before it is not read again.
+func (w *workshop) wantDeepPage(t *testing.T, whole time.Duration) {
+	t.Helper()
+	const at, limit = rowCount - 1000, 10
+	fastest := whole
+	for range 3 {
+		job := w.start(t, limited(limit, inventoryMarker(bigRow(w.vault, at))))
+		from := time.Now()
+		w.finish(t)
+		fastest = min(fastest, time.Since(from))
+		for i, id := range w.list(t, job) {
+			if want := bigRow(w.vault, at+1+i).ID; id != want || i >= limit {
+				t.Errorf("archive %d of the page is %s, want %s", i, id, want)
+			}
+		}
+	}
+	if fastest > whole/40 {
+		t.Errorf("a page of %d archives took %s, the whole inventory of %d took %s", limit, fastest, rowCount, whole)
+	}
+}
+
+// items are the archives of a document, as an inventory in JSON has them.
+type items []struct {
+	ArchiveID string `json:"ArchiveId"`
+}
+
+// list returns the ids in the output of an inventory job.
+func (w *workshop) list(t *testing.T, job string) []string {
+	t.Helper()
+	var doc struct{ ArchiveList items }
+	noError(t, json.Unmarshal([]byte(w.read(t, job)), &doc))
+	var ids []string
+	for _, a := range doc.ArchiveList {
+		ids = append(ids, a.ArchiveID)
+	}
+	return ids
+}
+
+// limited returns the parameters of a job with a limit and a marker.
+func limited(limit int, marker *string) JobParameters {
+	p, text := inventoryIn("JSON"), fmt.Sprint(limit)
+	p.Inventory = &struct{ StartDate, EndDate, Limit, Marker *string }{Limit: &text, Marker: marker}
+	return p
+}
+
+// TestPagesOfOneDate cuts an inventory into pages where all archives have the same date, so that only their ids order them.
+func TestPagesOfOneDate(t *testing.T) {
+	w := newWorkshop(t, Defaults())
+	var want []string
+	for range 23 {
+		want = append(want, w.archive(t, "x", ""))
+	}
+	for _, limit := range []int{1, 2, 5, 22, 23, 24} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			var got []string
+			for marker, more := (*string)(nil), true; more; more = marker != nil {
+				job := w.start(t, limited(limit, marker))
+				w.finish(t)
+				page := w.list(t, job)
+				if len(page) == 0 || len(page) > limit || len(got) > len(want) {
+					t.Fatalf("a page of %d archives after %d", len(page), len(got))
+				}
+				got, marker = append(got, page...), w.describe(t, job).InventoryRetrievalParameters.Marker
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
+// TestInventoriesOfThePast starts inventory jobs between random changes of a vault and finishes them when all is over: each shows
+// what was there when it was initiated, and goes on to show that after everything was removed.
+func TestInventoriesOfThePast(t *testing.T) {
+	settings := Defaults()
+	settings.InventoryRetrieval = Range{time.Hour, time.Hour}
+	random := rand.New(rand.NewPCG(1, 2))
+	w := newWorkshop(t, settings)
+	var there []string
+	want := map[string][]string{}
+	for range 150 {
+		switch {
+		case random.IntN(3) == 0 && len(there) > 0:
+			i := random.IntN(len(there))
+			noError(t, w.DeleteArchive(t.Context(), w.ref, there[i]))
+			there = slices.Delete(slices.Clone(there), i, i+1)
+		default:
+			there = append(slices.Clip(there), w.archive(t, "x", ""))
+		}
+		w.advance(time.Duration(random.IntN(3)) * time.Millisecond)
+		if random.IntN(4) == 0 {
+			want[w.start(t, inventoryIn("JSON"))] = there
+		}
+		if random.IntN(10) == 0 {
+			_, err := w.Release(t.Context())
+			noError(t, err)
+		}
+	}
+	w.advance(time.Hour)
+	w.finish(t)
+	outputs := map[string]string{}
+	for job, ids := range want {
+		if got := w.list(t, job); !slices.Equal(got, ids) {
+			t.Errorf("job %s lists %q\nwant %q", job, got, ids)
+		}
+		outputs[job] = w.read(t, job)
+	}
+	for _, id := range there {
+		noError(t, w.DeleteArchive(t.Context(), w.ref, id))
+	}
+	w.advance(settings.JobExpiry - time.Second)
+	w.finish(t)
+	noError(t, w.Expire(t.Context()))
+	_, err := w.Release(t.Context())
+	noError(t, err)
+	_, err = w.Sweep(t.Context())
+	noError(t, err)
+	for job, output := range outputs {
+		if got := w.read(t, job); got != output {
+			t.Errorf("the output of job %s was %s\nand is %s", job, output, got)
+		}
+	}
+	w.advance(settings.LongestRequest + time.Second)
+	noError(t, w.Expire(t.Context()))
+	_, err = w.Release(t.Context())
+	noError(t, err)
+	if n := w.records(t); n != 0 {
+		t.Errorf("%d records are left of an empty vault whose jobs have expired", n)
+	}
+}
