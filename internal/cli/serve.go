@@ -55,9 +55,12 @@ func logger(w io.Writer, format string) *slog.Logger {
 func greet(w io.Writer, c config.Config, d *daemon.Daemon) {
 	fmt.Fprintf(w, "Moraine serves the Glacier API at %s (region %s)\n", d.Endpoint(), c.Region)
 	aws := "aws glacier"
-	if d.Credentials == "" {
+	switch {
+	case c.RootKeyID != "":
 		fmt.Fprintf(w, "Credentials: access key %s, from the configuration\n", c.RootKeyID)
-	} else {
+	case d.Credentials == "":
+		fmt.Fprintln(w, "Credentials: those of an earlier start; `moraine admin key add` makes others")
+	default:
 		path, err := filepath.Abs(d.Credentials)
 		if err != nil {
 			path = d.Credentials

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/access"
@@ -31,7 +32,8 @@ func keyFinder(rows *catalogue.DB) func(context.Context, string) (access.Key, bo
 // firstName is the name of the account that is made on the first start.
 const firstName = "root"
 
-// firstAccount makes sure that there is an account. It returns the credentials file, "" when the configuration gives the key.
+// firstAccount makes sure that there is an account. It returns the credentials file, "" when there is none: the configuration gives the key, or
+// gave it on an earlier start.
 func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, now time.Time) (string, error) {
 	if c.RootKeyID != "" {
 		return "", configuredAccount(ctx, rows, c, now)
@@ -41,8 +43,18 @@ func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config
 		accounts, err = tx.CountAccounts()
 		return err
 	})
-	if err != nil || accounts > 0 {
-		return c.CredentialsPath(), err
+	if err != nil {
+		return "", err
+	}
+	if accounts > 0 {
+		f, err := disk.Open(c.CredentialsPath())
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("open the credentials: %w", err)
+		}
+		return c.CredentialsPath(), f.Close()
 	}
 	account, err := newAccountID(c.RootAccount)
 	if err != nil {

@@ -28,7 +28,7 @@ import (
 
 // Daemon is a server with everything it needs.
 type Daemon struct {
-	Credentials string // the file with the first key; "" when the configuration gave it
+	Credentials string // the file with the first key; "" when there is none
 
 	config  config.Config
 	log     *slog.Logger
