@@ -101,8 +101,8 @@ func (s *Service) vaultMarker(account string, marker *string) (string, error) {
 func (s *Service) DeleteVault(ctx context.Context, ref Ref) error {
 	err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		v, err := s.vault(tx, ref)
-		if fault.Is(err, fault.NotFound) {
-			return nil
+		if fault.Is(err, fault.NotFound) && legalVaultName(ref.Name) {
+			return nil // a name that no vault can have stays an error, as for every operation
 		}
 		if err != nil {
 			return err
