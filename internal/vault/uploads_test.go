@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
@@ -157,6 +158,34 @@ func TestCompleteAndDelete(t *testing.T) {
 	h.wantKinds(t, "after all deletions", "")
 	if n, size := h.held(t); n != 0 || size != 0 {
 		t.Errorf("the vault has %d archives of %d bytes", n, size)
+	}
+}
+
+// TestRepeatWindow repeats what ended an upload until exactly the end of the window, whether or not the upkeep has run.
+func TestRepeatWindow(t *testing.T) {
+	for name, upkeep := range map[string]func(*house, *testing.T){"before the upkeep": func(*house, *testing.T) {}, "after the upkeep": (*house).upkeep} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, inMemory)
+			completed, aborted := h.upload(t), h.upload(t)
+			h.part(t, completed, 0, []byte("x"))
+			archive, err := h.completeAs(t.Context(), completed, []byte("x"))
+			check(t, err)
+			check(t, h.AbortMultipartUpload(t.Context(), h.ref, aborted))
+			h.clock.move(h.settings.RepeatWindow - time.Millisecond)
+			upkeep(h, t)
+			if again, err := h.completeAs(t.Context(), completed, []byte("x")); err != nil || again != archive {
+				t.Errorf("within the window the completion gave %s, %v; want %s", again, err, archive)
+			}
+			check(t, h.AbortMultipartUpload(t.Context(), h.ref, aborted))
+			h.clock.move(time.Millisecond)
+			upkeep(h, t)
+			_, err = h.completeAs(t.Context(), completed, []byte("x"))
+			wantFault(t, "complete after the window", err, fault.NotFound)
+			wantFault(t, "abort after the window", h.AbortMultipartUpload(t.Context(), h.ref, aborted), fault.NotFound)
+			if got := h.retrieve(t, archive); string(got) != "x" {
+				t.Errorf("retrieved %q", got)
+			}
+		})
 	}
 }
 
