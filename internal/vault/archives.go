@@ -163,9 +163,9 @@ func (s *Service) settle(ctx context.Context, ref Ref, id string) error {
 		return err
 	})
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, catalogue.ErrNotFound):
 		return err
-	case d.Place == nil:
+	case d.Place == nil: // or the vault was deleted meanwhile
 		_, err = s.Release(ctx)
 		return err
 	case d.Tombstone == nil:

@@ -59,6 +59,7 @@ type watchedStore struct {
 	puts   map[store.Kind]int          // guarded by mu
 	reads  int                         // guarded by mu: Open and Stat
 	stored map[store.Kind]func() error // guarded by mu: called once
+	read   func()                      // guarded by mu: called once, before the next Stat
 }
 
 func (w *watchedStore) Put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
@@ -84,7 +85,12 @@ func (w *watchedStore) Open(ctx context.Context, at store.Place, off, n int64) (
 func (w *watchedStore) Stat(ctx context.Context, at store.Place) (store.Extent, error) {
 	w.mu.Lock()
 	w.reads++
+	first := w.read
+	w.read = nil
 	w.mu.Unlock()
+	if first != nil {
+		first()
+	}
 	return w.Store.Stat(ctx, at)
 }
 
@@ -93,6 +99,13 @@ func (w *watchedStore) whenStored(kind store.Kind, fn func() error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stored[kind] = fn
+}
+
+// beforeStat lets fn run before the next record is looked at.
+func (w *watchedStore) beforeStat(fn func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.read = fn
 }
 
 // counts returns how many records of a kind were put and how often any was read since the last call.

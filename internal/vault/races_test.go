@@ -103,6 +103,44 @@ func (h *house) checkSurvivors(t *testing.T, ids []string, failed []error, delet
 	check(t, h.CreateVault(t.Context(), h.ref))
 }
 
+// TestDeleteArchiveAtAnyMoment deletes an archive, and its vault, while other requests are about it.
+func TestDeleteArchiveAtAnyMoment(t *testing.T) {
+	t.Run("before the hash of a range is read", func(t *testing.T) {
+		h := newHouse(t, inMemory)
+		archive := h.archive(t, bytes.Repeat([]byte("x"), 3<<20))
+		h.store.beforeStat(func() { check(t, h.DeleteArchive(context.Background(), h.ref, archive)) })
+		_, err := h.InitiateJob(t.Context(), h.ref, JobParameters{
+			Type: new("archive-retrieval"), ArchiveID: &archive, RetrievalByteRange: new("0-1048575"),
+		})
+		wantFault(t, "a job", err, fault.NotFound)
+	})
+	t.Run("with its vault at once", func(t *testing.T) {
+		h := newHouse(t, inMemory)
+		for range 100 {
+			archive := h.archive(t, []byte("x"))
+			failed := make([]error, 4)
+			var all sync.WaitGroup
+			for i := range 3 {
+				all.Go(func() { failed[i] = h.DeleteArchive(context.Background(), h.ref, archive) })
+			}
+			all.Go(func() { failed[3] = h.DeleteVault(context.Background(), h.ref) })
+			all.Wait()
+			for i, err := range failed[:3] {
+				if err != nil && !fault.Is(err, fault.NotFound) {
+					t.Errorf("deletion %d: %v", i, err)
+				}
+			}
+			if err := failed[3]; err != nil && !fault.Is(err, fault.Invalid) {
+				t.Errorf("DeleteVault: %v", err)
+			}
+			check(t, h.DeleteVault(t.Context(), h.ref))
+			check(t, h.CreateVault(t.Context(), h.ref))
+		}
+		h.upkeep(t)
+		h.wantKinds(t, "in the end", "")
+	})
+}
+
 // TestRefusedUploadsLeaveNothing refuses archives and parts for every reason that shows only with the body.
 func TestRefusedUploadsLeaveNothing(t *testing.T) {
 	wrong := strings.Repeat("0", 64)
