@@ -95,10 +95,10 @@ func (tx *Tx) DeleteVault(id int64) error {
 	return nil
 }
 
-// change counts a write to a vault and returns its number.
+// change counts a write to a vault and returns its number. The date of the last one never goes back.
 func (tx *Tx) change(vault int64, archives, bytes int64, at time.Time) (int64, error) {
-	return scalar[int64](tx, `UPDATE vaults SET archives = archives + $2, bytes = bytes + $3, changes = changes + 1, changed_at = $4
-		WHERE vault_id = $1 RETURNING changes`, vault, archives, bytes, millis(at))
+	return scalar[int64](tx, `UPDATE vaults SET archives = archives + $2, bytes = bytes + $3, changes = changes + 1,
+		changed_at = CASE WHEN changed_at > $4 THEN changed_at ELSE $4 END WHERE vault_id = $1 RETURNING changes`, vault, archives, bytes, millis(at))
 }
 
 // TakeInventory makes the present state of a vault its last inventory.

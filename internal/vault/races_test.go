@@ -141,6 +141,34 @@ func TestDeleteArchiveAtAnyMoment(t *testing.T) {
 	})
 }
 
+// TestDateOfTheLastChange lets an archive be stored before another and get its row after it, and the clock go back: the date of a vault's
+// last change does not.
+func TestDateOfTheLastChange(t *testing.T) {
+	h := newHouse(t, inMemory)
+	date := func() string {
+		d, err := h.DescribeVault(t.Context(), h.ref)
+		check(t, err)
+		return *d.LastInventoryDate
+	}
+	var second string
+	h.store.whenStored(store.Payload, func() error {
+		h.clock.move(time.Second)
+		h.archive(t, []byte("stored second"))
+		second = date()
+		return nil
+	})
+	archive := h.archive(t, []byte("stored first"))
+	if got := date(); got != second {
+		t.Errorf("the date is %s after the first row, %s after the second", second, got)
+	}
+	h.clock.move(-time.Hour)
+	h.archive(t, []byte("stored when the clock had gone back"))
+	check(t, h.DeleteArchive(t.Context(), h.ref, archive))
+	if got := date(); got != second {
+		t.Errorf("the date went from %s to %s", second, got)
+	}
+}
+
 // TestRefusedUploadsLeaveNothing refuses archives and parts for every reason that shows only with the body.
 func TestRefusedUploadsLeaveNothing(t *testing.T) {
 	wrong := strings.Repeat("0", 64)
