@@ -297,6 +297,8 @@ func TestCompleteRows(t *testing.T) {
 		{"edge 136 one byte less", "400 IPV", "Invalid x-amz-archive-size: 2097228", size, "2097228"},
 		{"edge 136 one byte more", "400 IPV", "Invalid x-amz-archive-size: 2097230", size, "2097230"},
 		{"edge 136 not a number", "400 IPV", "Invalid x-amz-archive-size: 2e6", size, "2e6"},
+		{"edge 136 with a sign", "400 IPV", "Invalid x-amz-archive-size: +2097229", size, "+2097229"},
+		{"edge 136 beyond 64 bits", "400 IPV", "Invalid x-amz-archive-size: 18446744073711648845", size, "18446744073711648845"},
 		{"edge 136 negative", "400 IPV", "Invalid x-amz-archive-size: -1", size, "-1"},
 		{"edge 137 a wrong tree hash", "400 IPV", "Invalid x-amz-sha256-tree-hash: " + wrong, hash, wrong},
 		{"edge 137 a tree hash that is none", "400 IPV", "Invalid x-amz-sha256-tree-hash: " + wrong[1:], hash, wrong[1:]},

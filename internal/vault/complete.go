@@ -30,10 +30,11 @@ func parseCompletion(size, tree string) (completion, error) {
 	if tree == "" {
 		return c, missing(protocol.HeaderTreeHash)
 	}
-	var err error
-	if c.size, err = strconv.ParseInt(size, 10, 64); err != nil || c.size < 0 {
+	n, err := strconv.ParseUint(size, 10, 63) // which takes no sign
+	if err != nil {
 		return c, c.wrongSize()
 	}
+	c.size = int64(n)
 	if c.tree, err = treehash.Parse(tree); err != nil {
 		return c, c.wrongTree()
 	}
