@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -114,6 +115,10 @@ const (
 	isOutput    = "output"    // the output of an inventory job
 	isDeleted   = "deleted"   // an archive was deleted while a job still offers it
 )
+
+func (l label) known() bool {
+	return slices.Contains([]string{isArchive, isPart, isMultipart, isOutput, isDeleted}, l.What)
+}
 
 func (l label) encode() []byte {
 	b, err := json.Marshal(l)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
-	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
@@ -225,13 +224,12 @@ func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 	return swept, err
 }
 
-// needed reports whether a row refers to a record.
+// needed reports whether a row refers to a record. A record that does not say what it is, in words that are known here, may be another program's: it is left alone.
 func (s *Service) needed(ctx context.Context, x store.Extent) (needed bool, err error) {
 	var l label
-	if x.Kind != 0 {
-		if err := json.Unmarshal(x.Label, &l); err != nil {
-			return false, fault.Wrap(fault.Corrupt, err, "the label of the record at %s cannot be read", x.Place)
-		}
+	if err := json.Unmarshal(x.Label, &l); x.Kind != 0 && (err != nil || !l.known()) {
+		s.log.Warn("a record that says nothing known of itself is left alone", "place", x.Place, "label", string(x.Label))
+		return true, nil
 	}
 	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
 		needed, err = refersTo(tx, l, string(x.Place))
