@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -140,6 +141,57 @@ func vectors() map[int][]vector {
 
 // ways are the part sizes that archives are uploaded in; 0 is one piece. With 8 MiB the only part is a short one.
 var ways = []int{0, 1 * mib, 2 * mib, 4 * mib, 8 * mib} // read only
+
+// TestChecksumVectors uploads the test vectors with the hashes that the specification gives, and then in parts, whose hashes must come to the same.
+func TestChecksumVectors(t *testing.T) {
+	v := newJobVault(t, moraintest.Start(t), "photos")
+	pattern, zeros := moraintest.Pattern(16*mib), bytes.Repeat([]byte("0"), 11*mib/2)
+	for _, tt := range []struct {
+		size         int
+		data         []byte // begins with the vector
+		linear, tree string // an empty tree hash is equal to the linear one
+	}{
+		{1, pattern, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d", ""},
+		{1_023, pattern, "1c5e88a585b61754df6137d66632a7348557a88358afc401b0a0a4fc427104a9", ""},
+		{1_048_575, pattern, "8b55c6a2d3444092a316985030e00c1e6f8608eaf912c896dee7c374d440ed11", ""},
+		{1_048_576, pattern, "631b84027d6b9e52b539c4e8373622d23032dfadc64d60af87339c9037e4f769", ""},
+		{1_048_577, pattern, "5769f52bc3eef28afa39c6fc68cadb7d0bd69812ae3a3d71452f519ec3c7aa56", "a9c574ce937d2371daf87cdd0e75396b096d7f74a66c764e4c656bd12b2e7bf9"},
+		{2_097_152, pattern, "1e075c8d478ad21844e33e830a695ef03a4d2488b69ee275bd8947618bb1be1e", "bf4dff263ae686b64403208c35a3767e38453d6477e841947588d13d04e1d816"},
+		{2_621_440, pattern, "35aeff7e048974ee23c365c8faf6bcb868ca0529c69309a00f6cde98bfbf89ce", "9b2474f7359f1464535323bfcd3254903843f74cd482d4b35b8e039bcc88c5bf"},
+		{3_145_728, pattern, "a1feacf0d812ba4d0b0e463ed45bbd583cea1de55c54693116754b30b5794745", "2e7d51c0ffe06ce95fe74beed9a4ab35d18837f4ab2a9f4f066a60359eb999a1"},
+		{4_194_304, pattern, "a117210941a0b00dcb2d8577e680d84b6fa0eaf760d2afc654c953b9859d54fa", "c7d749cd55cefa8ed8fbc208202e18d019b7701f29886f7c5d662d77b3903833"},
+		{5_242_880, pattern, "16b632f11cf950dda67dc4c184a3f9e0aa1ffa4c18927bb8977e7da97ca25bca", "1eccd0ca741241ce114bde6d24a8de044ccee139ef6651bec9006d2f558751ef"},
+		{5_767_168, pattern, "e06c1178d81a126be5aea1c067d9be2ed1a3ae33a59f1e1633c135d619ab4d53", "3493387cee361be12e24da9c024bf3e2a55f81df464f6ae822209f79a92248f5"},
+		{6_291_456, pattern, "c126bea7f5169cf05030eb29025a1f351e177d6f1efdd4e56919ab1c170f965f", "deb96dd479a20e396e4670fc8e8d80358b97cd8c77800c9310bd82ebb3285960"},
+		{7_340_032, pattern, "c0c49a419ecae55243613a85dc1e1cb5ec9d5a51d5f439a8c16eb7ff0b139920", "8bfce57c6a4076b3e930e725fbaa00beeffff0f0d9a6491a89a53baa73b4810d"},
+		{8_388_608, pattern, "bdf23837181f5808331800c1ae2b4f7d7a839536b10d58491471c50dde23833a", "be9e1b21179533d14e87f6e4767f32b1c17e8ffb5ffcf82d42eceacf8abda110"},
+		{9_437_191, pattern, "8461691889434d8612698ecdc04cfe0ce63ef00d872f239d7e652b027e2bfda9", "2d98c39344cbe20d08bd6c644e54c9e9a718b09b73ff49cecd5aba066f0be5a8"},
+		{16_777_216, pattern, "287507f403176f1f5b22b9a4d9cb49f7d7f88ac19e406b5ae87ce109564846bd", "fe8d5faa139c80676b882005e2aa820ef7ea5673b292a62850f1336d9ee604a2"},
+		{5_767_168, zeros, "68aff0c5a91aa0491752bfb96e3fef33eb74953804f6a2f7b708d5bcefa8ff6b", "154e26c78fd74d0c2c9b3cc4644191619dc4f2cd539ae2a74d5fd07957a3ee6a"},
+	} {
+		data, tree := tt.data[:tt.size], cmp.Or(tt.tree, tt.linear)
+		t.Run(fmt.Sprintf("edge 211 %d bytes of %q", tt.size, data[:1]), func(t *testing.T) {
+			res := v.Do(t, moraintest.Request{Method: "POST", Path: v.path() + "/archives", Body: data,
+				Header: map[string]string{"x-amz-content-sha256": tt.linear, "x-amz-sha256-tree-hash": tree}})
+			if got := res.Header.Get("x-amz-sha256-tree-hash"); res.Status != 201 || got != tree {
+				t.Fatalf("UploadArchive: status %d, tree hash %q, want %q: %s", res.Status, got, tree, res.Body)
+			}
+			archives := []string{res.Header.Get("x-amz-archive-id")}
+			for _, way := range ways[1:] {
+				if way < 2*tt.size || way == mib { // more than one part, or one short one
+					archives = append(archives, v.uploadParts(t, data, way, ""))
+				}
+			}
+			for _, archive := range archives {
+				job, d := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s"}`, archive)
+				if d["ArchiveSHA256TreeHash"] != tree || d["SHA256TreeHash"] != tree {
+					t.Errorf("ArchiveSHA256TreeHash %v, SHA256TreeHash %v, want %s", d["ArchiveSHA256TreeHash"], d["SHA256TreeHash"], tree)
+				}
+				download{"", 200, data, tree}.check(t, v, job, tt.size)
+			}
+		})
+	}
+}
 
 // TestTreeHashVectors holds the tree hashes of jobs and downloads against the worked cases, however the archive came in.
 func TestTreeHashVectors(t *testing.T) {
