@@ -78,6 +78,9 @@ func (d *Daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, bytes)
+	if err := checkIdentity(ctx, rows, bytes, disk, d.config); err != nil {
+		return err
+	}
 	if d.Credentials, err = firstAccount(ctx, rows, disk, d.config, d.clock.Now()); err != nil {
 		return err
 	}

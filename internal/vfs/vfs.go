@@ -37,6 +37,8 @@ type FS interface {
 	Remove(path string) error
 	// MkdirAll makes a directory and its missing parents, and makes their existence durable.
 	MkdirAll(path string) error
+	// Mkdir makes a directory in one that exists; it is no error if it is there. It is durable after SyncDir of its parent.
+	Mkdir(path string) error
 	// List returns the names in a directory, sorted by byte value.
 	List(path string) ([]string, error)
 	// SyncDir makes the names in a directory durable as they are now.
@@ -112,6 +114,14 @@ func (o osFS) MkdirAll(path string) error {
 		return err
 	}
 	return o.SyncDir(parent)
+}
+
+func (osFS) Mkdir(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 func (osFS) List(path string) ([]string, error) {

