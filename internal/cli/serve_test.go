@@ -179,6 +179,9 @@ func configuration(t *testing.T, program string) {
 
 // secondServer holds that a data directory has one server, and is free again when that has gone, however it went.
 func secondServer(t *testing.T, program string) {
+	if code, _, stderr := command(t, program, nil, "serve", "--nonsense"); code != 2 || !strings.Contains(stderr, "--nonsense") {
+		t.Errorf("an unknown flag: exit code %d, standard error %q; want 2 and the flag", code, stderr)
+	}
 	data := t.TempDir()
 	first := serve(t, program, data, nil)
 	code, stdout, stderr := command(t, program, nil, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", data)

@@ -4,8 +4,7 @@ import io
 import os
 import tempfile
 
-from boto.glacier.exceptions import TreeHashDoesNotMatchError
-from boto2 import layer1, layer2, mend_hex, refused
+from boto2 import TreeHashDoesNotMatchError, layer1, layer2, mend_hex, refused
 from expect import ARCHIVE_ID, MIB, SHORT_ID, TIMESTAMP, equal, like, pattern, raises, tree_hash, vault_arn, wait_until
 
 mend_hex()

@@ -3,10 +3,8 @@ import os
 import tempfile
 import time
 
-import boto.glacier.concurrent
-from boto.glacier.concurrent import ConcurrentDownloader, ConcurrentUploader
-from boto.glacier.exceptions import DownloadArchiveError, UploadArchiveError
-from boto2 import layer1, layer2, mend_concurrent, mend_hex
+from boto2 import (ConcurrentDownloader, ConcurrentUploader, DownloadArchiveError, UploadArchiveError, boto, layer1, layer2,
+                   mend_concurrent, mend_hex)
 from expect import ARCHIVE_ID, MIB, equal, like, pattern, raises, tree_hash, wait_until
 
 mend_hex()

@@ -1,7 +1,7 @@
 """boto3: a server that emulates the original takes its time, and a test can let that time pass."""
 import json
 
-from expect import MIB, advance, equal, wait_until
+from expect import advance, equal, wait_until
 from sdk import client, finished, refused
 
 api = client()

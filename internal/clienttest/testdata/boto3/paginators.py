@@ -1,5 +1,5 @@
 """boto3: paginators against a server that has the pages of the original: 10 vaults, 50 of everything else."""
-from expect import MIB, advance, equal
+from expect import MIB, equal
 from sdk import client
 
 api = client()

@@ -1,5 +1,4 @@
 """boto3: the resources, their collections and their actions."""
-import os
 
 from expect import ACCOUNT, MIB, equal, pattern, tree_hash, vault_arn, wait_until
 from sdk import resource, refused

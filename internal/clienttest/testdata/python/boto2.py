@@ -1,4 +1,4 @@
-"""Connections of boto 2 to the server that the environment names."""
+"""boto 2, and its connections to the server that the environment names. It has to be imported before anything of boto is."""
 import os
 import sys
 
@@ -16,7 +16,9 @@ if sys.version_info >= (3, 12):
 import boto.glacier.concurrent
 import boto.glacier.utils
 import boto.glacier.writer
-from boto.glacier.exceptions import UnexpectedHTTPResponseError
+from boto.glacier.concurrent import ConcurrentDownloader, ConcurrentUploader
+from boto.glacier.exceptions import (DownloadArchiveError, TreeHashDoesNotMatchError, UnexpectedHTTPResponseError,
+                                     UploadArchiveError)
 from boto.glacier.layer1 import Layer1
 from boto.glacier.layer2 import Layer2
 from boto.regioninfo import RegionInfo
@@ -64,6 +66,6 @@ def mend_resume():
 
 
 def mend_concurrent():
-    """Works around two faults of boto on Python 3: its threads name an exception that is not imported, and it lets them wait."""
+    """Works around a fault of boto on Python 3: its threads name the exception of an empty queue, which is not imported."""
     import queue
     boto.glacier.concurrent.Empty = queue.Empty
