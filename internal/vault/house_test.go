@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 // one vault.
 type house struct {
 	*Service
+	path  string // of the catalogue
 	clock *stoppedClock
 	store *watchedStore
 	ref   Ref
@@ -55,15 +57,21 @@ func (c *stoppedClock) move(by time.Duration) {
 type watchedStore struct {
 	store.Store
 
-	mu     sync.Mutex
-	puts   map[store.Kind]int          // guarded by mu
-	reads  int                         // guarded by mu: Open and Stat
-	stored map[store.Kind]func() error // guarded by mu: called once
-	read   func()                      // guarded by mu: called once, before the next Stat
+	mu       sync.Mutex
+	puts     map[store.Kind]int          // guarded by mu
+	reads    int                         // guarded by mu: Open and Stat
+	before   func(label) error           // guarded by mu: called before every Put, unless it is nil
+	stored   map[store.Kind]func() error // guarded by mu: called once
+	read     func()                      // guarded by mu: called once, before the next Stat
+	stuck    store.Place                 // guarded by mu: its removal fails with stuckErr
+	stuckErr error                       // guarded by mu
 }
 
-func (w *watchedStore) Put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
-	x, err := w.Store.Put(ctx, kind, label, payload)
+func (w *watchedStore) Put(ctx context.Context, kind store.Kind, text []byte, payload *treehash.Stream) (store.Extent, error) {
+	if err := w.ask(text); err != nil {
+		return store.Extent{}, err
+	}
+	x, err := w.Store.Put(ctx, kind, text, payload)
 	w.mu.Lock()
 	w.puts[kind]++
 	then := w.stored[kind]
@@ -73,6 +81,38 @@ func (w *watchedStore) Put(ctx context.Context, kind store.Kind, label []byte, p
 		err = then()
 	}
 	return x, err
+}
+
+// ask returns what the function given to beforePut says of a record with a label.
+func (w *watchedStore) ask(text []byte) error {
+	w.mu.Lock()
+	before := w.before
+	w.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	var l label
+	if err := json.Unmarshal(text, &l); err != nil {
+		return err
+	}
+	return before(l)
+}
+
+// refuse makes the removal of a place fail; the empty place stands for none.
+func (w *watchedStore) refuse(at store.Place, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stuck, w.stuckErr = at, err
+}
+
+func (w *watchedStore) Remove(ctx context.Context, at store.Place) error {
+	w.mu.Lock()
+	stuck, err := w.stuck, w.stuckErr
+	w.mu.Unlock()
+	if at == stuck && err != nil {
+		return err
+	}
+	return w.Store.Remove(ctx, at)
 }
 
 func (w *watchedStore) Open(ctx context.Context, at store.Place, off, n int64) (io.ReadCloser, error) {
@@ -92,6 +132,13 @@ func (w *watchedStore) Stat(ctx context.Context, at store.Place) (store.Extent, 
 		first()
 	}
 	return w.Store.Stat(ctx, at)
+}
+
+// beforePut lets fn run before every record that is stored from now on; its error becomes that of Put. With nil nothing runs.
+func (w *watchedStore) beforePut(fn func(label) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.before = fn
 }
 
 // whenStored lets fn run when the next record of a kind is in the store, before Put returns; its error becomes that of Put.
@@ -141,19 +188,38 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func newHouse(t *testing.T, open func(*testing.T, func() time.Time) store.Store) *house {
+func newHouse(t *testing.T, open func(*testing.T, func() time.Time) store.Store, settings Settings) *house {
 	t.Helper()
 	clock := &stoppedClock{now: time.Date(2024, 2, 29, 10, 11, 12, 345e6, time.UTC)}
-	rows, err := catalogue.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "catalogue.db"))
-	check(t, err)
-	t.Cleanup(func() { check(t, rows.Close()) })
 	watched := &watchedStore{Store: open(t, clock.Now), puts: make(map[store.Kind]int), stored: make(map[store.Kind]func() error)}
-	h := &house{
-		Service: New(rows, watched, Defaults(), clock.Now, slog.New(slog.DiscardHandler)),
-		clock:   clock, store: watched, ref: Ref{"123456789012", "v"},
-	}
+	h := &house{path: filepath.Join(t.TempDir(), "catalogue.db"), clock: clock, store: watched, ref: Ref{"123456789012", "v"}}
+	h.open(t, settings)
+	t.Cleanup(func() { check(t, h.rows.Close()) })
 	check(t, h.CreateVault(t.Context(), h.ref))
 	return h
+}
+
+// open makes the service over the catalogue and the store.
+func (h *house) open(t *testing.T, settings Settings) {
+	t.Helper()
+	rows, err := catalogue.OpenSQLite(t.Context(), h.path)
+	check(t, err)
+	h.Service = New(rows, h.store, settings, h.clock.Now, slog.New(slog.DiscardHandler))
+}
+
+// reopen closes the catalogue and makes a second service over it, as a restart does.
+func (h *house) reopen(t *testing.T) {
+	t.Helper()
+	check(t, h.rows.Close())
+	h.open(t, h.settings)
+}
+
+// vaultID returns the key of the vault in the catalogue.
+func (h *house) vaultID(t *testing.T) int64 {
+	t.Helper()
+	v, err := h.lookUp(t.Context(), h.ref)
+	check(t, err)
+	return v.ID
 }
 
 // payloadOf is an upload of b as it should be.
@@ -218,10 +284,8 @@ func (h *house) job(t *testing.T, archive string) string {
 	if archive != "" {
 		p = JobParameters{Type: new("archive-retrieval"), ArchiveID: &archive}
 	}
-	id, err := h.InitiateJob(t.Context(), h.ref, p)
-	check(t, err)
-	_, err = h.FinishJobs(t.Context())
-	check(t, err)
+	id := h.start(t, p)
+	h.finish(t)
 	return id
 }
 
@@ -282,8 +346,7 @@ func (h *house) wantKinds(t *testing.T, when, want string) {
 func (h *house) upkeep(t *testing.T) {
 	t.Helper()
 	check(t, h.Expire(t.Context()))
-	_, err := h.Release(t.Context())
-	check(t, err)
+	check(t, h.Release(t.Context()))
 }
 
 // held returns the number of archives and bytes that the vault has.

@@ -36,13 +36,14 @@ func bigRow(vault int64, i int) catalogue.Archive {
 }
 
 // insertBig inserts the big inventory's rows: blocks in their order, the rows of a block backwards.
-func insertBig(t *testing.T, w *workshop) {
+func insertBig(t *testing.T, h *house) {
 	t.Helper()
 	const block = 1000
+	vault := h.vaultID(t)
 	for from := 0; from < rowCount; from += block {
-		noError(t, w.rows.Update(t.Context(), func(tx *catalogue.Tx) error {
+		check(t, h.rows.Update(t.Context(), func(tx *catalogue.Tx) error {
 			for i := from + block - 1; i >= from; i-- {
-				if err := tx.InsertArchive(bigRow(w.vault, i)); err != nil {
+				if err := tx.InsertArchive(bigRow(vault, i)); err != nil {
 					return err
 				}
 			}
@@ -167,22 +168,22 @@ func TestBigInventory(t *testing.T) {
 	if testing.Short() {
 		t.Skipf("-short is set, and inserting %d rows takes a while", rowCount)
 	}
-	w := newWorkshop(t, Defaults())
-	insertBig(t, w)
-	head := `{"VaultARN":"arn:aws:glacier:us-east-1:123456789012:vaults/photos","InventoryDate":"2024-02-29T10:11:12Z","ArchiveList":[`
+	h := newHouse(t, inMemory, Defaults())
+	insertBig(t, h)
+	head := `{"VaultARN":"arn:aws:glacier:us-east-1:123456789012:vaults/v","InventoryDate":"2024-02-29T10:11:12Z","ArchiveList":[`
 	var took time.Duration
 	for _, tt := range []struct {
 		format string
 		want   *expected
 	}{{"JSON", expectedJSON(head)}, {"CSV", expectedCSV()}} {
 		t.Run(tt.format, func(t *testing.T) {
-			s := &comparingStore{Store: w.store, want: tt.want}
-			w.Service.bytes = s
-			job := w.start(t, inventoryIn(tt.format))
+			s := &comparingStore{Store: h.store, want: tt.want}
+			h.bytes = s
+			job := h.start(t, inventoryIn(tt.format))
 			before, from := measure(), time.Now()
-			w.finish(t)
+			h.finish(t)
 			took = time.Since(from)
-			if d := w.describe(t, job); d.StatusCode != "Succeeded" || *d.InventorySizeInBytes != s.stored {
+			if d := h.describe(t, job); d.StatusCode != "Succeeded" || *d.InventorySizeInBytes != s.stored {
 				t.Errorf("%d bytes were stored: %+v", s.stored, d)
 			}
 			const bound = 8 << 20
@@ -194,22 +195,22 @@ func TestBigInventory(t *testing.T) {
 			}
 		})
 	}
-	w.Service.bytes = w.store
-	w.wantDeepPage(t, took)
+	h.bytes = h.store
+	h.wantDeepPage(t, took)
 }
 
 // wantDeepPage checks a page far down in the big inventory, which must not cost more than a page: what is before it is not read again.
-func (w *workshop) wantDeepPage(t *testing.T, whole time.Duration) {
+func (h *house) wantDeepPage(t *testing.T, whole time.Duration) {
 	t.Helper()
 	const at, limit = rowCount - 1000, 10
-	fastest := whole
+	vault, fastest := h.vaultID(t), whole
 	for range 3 {
-		job := w.start(t, limited(limit, inventoryMarker(bigRow(w.vault, at))))
+		job := h.start(t, limited(limit, inventoryMarker(bigRow(vault, at))))
 		from := time.Now()
-		w.finish(t)
+		h.finish(t)
 		fastest = min(fastest, time.Since(from))
-		for i, id := range w.list(t, job) {
-			if want := bigRow(w.vault, at+1+i).ID; id != want || i >= limit {
+		for i, id := range h.list(t, job) {
+			if want := bigRow(vault, at+1+i).ID; id != want || i >= limit {
 				t.Errorf("archive %d of the page is %s, want %s", i, id, want)
 			}
 		}
@@ -225,10 +226,10 @@ type items []struct {
 }
 
 // list returns the ids in the output of an inventory job.
-func (w *workshop) list(t *testing.T, job string) []string {
+func (h *house) list(t *testing.T, job string) []string {
 	t.Helper()
 	var doc struct{ ArchiveList items }
-	noError(t, json.Unmarshal([]byte(w.read(t, job)), &doc))
+	check(t, json.Unmarshal(h.output(t, job), &doc))
 	var ids []string
 	for _, a := range doc.ArchiveList {
 		ids = append(ids, a.ArchiveID)
@@ -245,22 +246,22 @@ func limited(limit int, marker *string) JobParameters {
 
 // TestPagesOfOneDate cuts an inventory into pages where all archives have the same date, so that only their ids order them.
 func TestPagesOfOneDate(t *testing.T) {
-	w := newWorkshop(t, Defaults())
+	h := newHouse(t, inMemory, Defaults())
 	var want []string
 	for range 23 {
-		want = append(want, w.archive(t, "x", ""))
+		want = append(want, h.archive(t, []byte("x")))
 	}
 	for _, limit := range []int{1, 2, 5, 22, 23, 24} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			var got []string
 			for marker, more := (*string)(nil), true; more; more = marker != nil {
-				job := w.start(t, limited(limit, marker))
-				w.finish(t)
-				page := w.list(t, job)
+				job := h.start(t, limited(limit, marker))
+				h.finish(t)
+				page := h.list(t, job)
 				if len(page) == 0 || len(page) > limit || len(got) > len(want) {
 					t.Fatalf("a page of %d archives after %d", len(page), len(got))
 				}
-				got, marker = append(got, page...), w.describe(t, job).InventoryRetrievalParameters.Marker
+				got, marker = append(got, page...), h.describe(t, job).InventoryRetrievalParameters.Marker
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%q\nwant %q", got, want)
@@ -275,56 +276,48 @@ func TestInventoriesOfThePast(t *testing.T) {
 	settings := Defaults()
 	settings.InventoryRetrieval = Range{time.Hour, time.Hour}
 	random := rand.New(rand.NewPCG(1, 2))
-	w := newWorkshop(t, settings)
+	h := newHouse(t, inMemory, settings)
 	var there []string
 	want := map[string][]string{}
 	for range 150 {
 		switch {
 		case random.IntN(3) == 0 && len(there) > 0:
 			i := random.IntN(len(there))
-			noError(t, w.DeleteArchive(t.Context(), w.ref, there[i]))
+			check(t, h.DeleteArchive(t.Context(), h.ref, there[i]))
 			there = slices.Delete(slices.Clone(there), i, i+1)
 		default:
-			there = append(slices.Clip(there), w.archive(t, "x", ""))
+			there = append(slices.Clip(there), h.archive(t, []byte("x")))
 		}
-		w.advance(time.Duration(random.IntN(3)) * time.Millisecond)
+		h.clock.move(time.Duration(random.IntN(3)) * time.Millisecond)
 		if random.IntN(4) == 0 {
-			want[w.start(t, inventoryIn("JSON"))] = there
+			want[h.start(t, inventoryIn("JSON"))] = there
 		}
 		if random.IntN(10) == 0 {
-			_, err := w.Release(t.Context())
-			noError(t, err)
+			check(t, h.Release(t.Context()))
 		}
 	}
-	w.advance(time.Hour)
-	w.finish(t)
+	h.clock.move(time.Hour)
+	h.finish(t)
 	outputs := map[string]string{}
 	for job, ids := range want {
-		if got := w.list(t, job); !slices.Equal(got, ids) {
+		if got := h.list(t, job); !slices.Equal(got, ids) {
 			t.Errorf("job %s lists %q\nwant %q", job, got, ids)
 		}
-		outputs[job] = w.read(t, job)
+		outputs[job] = string(h.output(t, job))
 	}
 	for _, id := range there {
-		noError(t, w.DeleteArchive(t.Context(), w.ref, id))
+		check(t, h.DeleteArchive(t.Context(), h.ref, id))
 	}
-	w.advance(settings.JobExpiry - time.Second)
-	w.finish(t)
-	noError(t, w.Expire(t.Context()))
-	_, err := w.Release(t.Context())
-	noError(t, err)
-	_, err = w.Sweep(t.Context())
-	noError(t, err)
+	h.clock.move(settings.JobExpiry - time.Second)
+	h.finish(t)
+	h.upkeep(t)
+	h.sweep(t)
 	for job, output := range outputs {
-		if got := w.read(t, job); got != output {
+		if got := string(h.output(t, job)); got != output {
 			t.Errorf("the output of job %s was %s\nand is %s", job, output, got)
 		}
 	}
-	w.advance(settings.LongestRequest + time.Second)
-	noError(t, w.Expire(t.Context()))
-	_, err = w.Release(t.Context())
-	noError(t, err)
-	if n := w.records(t); n != 0 {
-		t.Errorf("%d records are left of an empty vault whose jobs have expired", n)
-	}
+	h.clock.move(settings.LongestRequest + time.Second)
+	h.upkeep(t)
+	h.wantKinds(t, "with the vault empty and its jobs expired", "")
 }

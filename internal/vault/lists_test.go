@@ -11,10 +11,9 @@ import (
 // TestPages reads lists of 1,001 in pages: every item comes once, in order, and the last page says that it is the last.
 func TestPages(t *testing.T) {
 	const items = 1001
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	upload := h.upload(t)
-	v, err := h.lookUp(t.Context(), h.ref)
-	check(t, err)
+	vault := h.vaultID(t)
 	want := make(map[string][]string)
 	want["uploads"] = []string{upload}
 	check(t, h.rows.Update(t.Context(), func(tx *catalogue.Tx) error {
@@ -25,7 +24,10 @@ func TestPages(t *testing.T) {
 			if _, err := tx.PutPart(catalogue.Part{UploadID: upload, First: first, Size: 1, TreeHash: make([]byte, 32), Place: fmt.Sprint(i)}, h.now()); err != nil {
 				return err
 			}
-			j := catalogue.Job{ID: h.newJobID(), VaultID: v.ID, Action: inventoryRetrieval, Status: catalogue.InProgress, CreatedAt: h.now(), DueAt: h.now(), Format: new("JSON")}
+			j := catalogue.Job{
+				ID: h.newJobID(), VaultID: vault, Action: inventoryRetrieval, Status: catalogue.InProgress,
+				CreatedAt: h.now(), DueAt: h.now(), Format: new("JSON"),
+			}
 			want["jobs"] = append(want["jobs"], j.ID)
 			if err := tx.InsertJob(j); err != nil {
 				return err
@@ -33,7 +35,7 @@ func TestPages(t *testing.T) {
 			if i == 0 {
 				continue // there is one upload already
 			}
-			u := catalogue.Upload{ID: h.newUploadID(), VaultID: v.ID, CreatedAt: h.now(), PartSize: 1 << 20}
+			u := catalogue.Upload{ID: h.newUploadID(), VaultID: vault, CreatedAt: h.now(), PartSize: 1 << 20}
 			want["uploads"] = append(want["uploads"], u.ID)
 			if err := tx.InsertUpload(u); err != nil {
 				return err

@@ -75,7 +75,7 @@ func TestForgedMarkers(t *testing.T) {
 
 // TestMarkersBelongToTheirList gives every list the markers of others.
 func TestMarkersBelongToTheirList(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	h.settings.Page = 1
 	other := Ref{h.ref.Account, "w"}
 	check(t, h.CreateVault(t.Context(), other))

@@ -25,20 +25,20 @@ func TestDeleteVaultBeforeTheRow(t *testing.T) {
 	}
 	for name, meanwhile := range map[string]func(*house) error{"deleted": deletion, "deleted and made again": again} {
 		t.Run(name+" during UploadArchive", func(t *testing.T) {
-			h := newHouse(t, inMemory)
+			h := newHouse(t, inMemory, Defaults())
 			h.store.whenStored(store.Payload, func() error { return meanwhile(h) })
 			_, _, err := h.UploadArchive(t.Context(), h.ref, "", payloadOf([]byte("x")))
 			h.wantLost(t, err)
 		})
 		t.Run(name+" during UploadMultipartPart", func(t *testing.T) {
-			h := newHouse(t, inMemory)
+			h := newHouse(t, inMemory, Defaults())
 			upload := h.upload(t)
 			h.part(t, upload, 0, []byte("x"))
 			h.store.whenStored(store.Payload, func() error { return meanwhile(h) })
 			h.wantLost(t, h.putPart(t.Context(), upload, 0, []byte("y")))
 		})
 		t.Run(name+" during CompleteMultipartUpload", func(t *testing.T) {
-			h := newHouse(t, inMemory)
+			h := newHouse(t, inMemory, Defaults())
 			upload := h.upload(t)
 			h.part(t, upload, 0, []byte("x"))
 			h.store.whenStored(store.Manifest, func() error { return meanwhile(h) })
@@ -63,7 +63,7 @@ func (h *house) wantLost(t *testing.T, err error) {
 
 // TestDeleteVaultWhileUploading holds uploads and deletions of a vault against each other: no acknowledged archive is lost.
 func TestDeleteVaultWhileUploading(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	body := []byte("may not be lost")
 	for range 60 {
 		upload := h.upload(t)
@@ -106,7 +106,7 @@ func (h *house) checkSurvivors(t *testing.T, ids []string, failed []error, delet
 // TestDeleteArchiveAtAnyMoment deletes an archive, and its vault, while other requests are about it.
 func TestDeleteArchiveAtAnyMoment(t *testing.T) {
 	t.Run("before the hash of a range is read", func(t *testing.T) {
-		h := newHouse(t, inMemory)
+		h := newHouse(t, inMemory, Defaults())
 		archive := h.archive(t, bytes.Repeat([]byte("x"), 3<<20))
 		h.store.beforeStat(func() { check(t, h.DeleteArchive(context.Background(), h.ref, archive)) })
 		_, err := h.InitiateJob(t.Context(), h.ref, JobParameters{
@@ -115,7 +115,7 @@ func TestDeleteArchiveAtAnyMoment(t *testing.T) {
 		wantFault(t, "a job", err, fault.NotFound)
 	})
 	t.Run("with its vault at once", func(t *testing.T) {
-		h := newHouse(t, inMemory)
+		h := newHouse(t, inMemory, Defaults())
 		for range 100 {
 			archive := h.archive(t, []byte("x"))
 			failed := make([]error, 4)
@@ -144,7 +144,7 @@ func TestDeleteArchiveAtAnyMoment(t *testing.T) {
 // TestDateOfTheLastChange lets an archive be stored before another and get its row after it, and the clock go back: the date of a vault's
 // last change does not.
 func TestDateOfTheLastChange(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	date := func() string {
 		d, err := h.DescribeVault(t.Context(), h.ref)
 		check(t, err)
@@ -173,7 +173,7 @@ func TestDateOfTheLastChange(t *testing.T) {
 func TestRefusedUploadsLeaveNothing(t *testing.T) {
 	wrong := strings.Repeat("0", 64)
 	for storeName, open := range map[string]func(*testing.T, func() time.Time) store.Store{"memory": inMemory, "volume": onDisk} {
-		h := newHouse(t, open)
+		h := newHouse(t, open, Defaults())
 		upload, err := h.InitiateMultipartUpload(t.Context(), h.ref, "4194304", "")
 		check(t, err)
 		for name, spoil := range map[string]func(*Upload, []byte){
@@ -217,7 +217,7 @@ func (h *house) refuse(t *testing.T, upload string, spoil func(*Upload, []byte))
 
 // TestRefusedBeforeTheBody refuses uploads without touching the body.
 func TestRefusedBeforeTheBody(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	upload := h.upload(t)
 	ended := h.upload(t)
 	check(t, h.AbortMultipartUpload(t.Context(), h.ref, ended))

@@ -27,7 +27,7 @@ type full struct {
 func newFull(t *testing.T, open func(*testing.T, func() time.Time) store.Store) *full {
 	t.Helper()
 	big := bytes.Repeat([]byte("0123456789abcdef"), 100_000) // two parts
-	f := &full{house: newHouse(t, open), jobs: make(map[string][]byte)}
+	f := &full{house: newHouse(t, open, Defaults()), jobs: make(map[string][]byte)}
 	f.single, f.multipart = f.archive(t, []byte("single")), f.inParts(t, big)
 	f.held, f.heldParts = f.archive(t, []byte("held")), f.inParts(t, big)
 	f.jobs[f.job(t, f.held)] = []byte("held")
@@ -168,7 +168,7 @@ func TestSweepSparesDamage(t *testing.T) {
 
 // TestSweepAfterAFailedRow lets the row of every kind of record fail in a way that leaves open whether it exists. The bytes stay until the sweep.
 func TestSweepAfterAFailedRow(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	upload := h.upload(t)
 	for name, request := range map[string]func(context.Context) error{
 		"archive": func(ctx context.Context) error {
@@ -195,7 +195,7 @@ func TestSweepAfterAFailedRow(t *testing.T) {
 	}
 	h.clock.move(h.settings.LongestRequest)
 	h.sweep(t)
-	if _, err := h.Release(t.Context()); err != nil {
+	if err := h.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if n, _ := h.held(t); n != 0 {

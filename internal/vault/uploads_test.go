@@ -21,7 +21,7 @@ import (
 
 // TestCompleteCopiesNothing completes an upload of 10,000 parts whose bytes the store does not even have.
 func TestCompleteCopiesNothing(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	upload := h.upload(t)
 	tree := h.insertParts(t, upload, protocol.MaxParts)
 	h.store.counts(store.Manifest)
@@ -98,7 +98,7 @@ func (h *house) checkManifest(t *testing.T, archive string, tree treehash.Hash) 
 
 // TestRetriedComplete completes uploads many times, at once and one after the other. There is one archive each, and one record.
 func TestRetriedComplete(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	const rounds, callers = 25, 6
 	body := []byte("an archive in one part")
 	for round := range rounds {
@@ -132,7 +132,7 @@ func TestRetriedComplete(t *testing.T) {
 
 // TestCompleteAndDelete repeats a completion while its archive is deleted: it stays deleted.
 func TestCompleteAndDelete(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	body := []byte("an archive in one part")
 	for range 25 {
 		upload := h.upload(t)
@@ -165,7 +165,7 @@ func TestCompleteAndDelete(t *testing.T) {
 func TestRepeatWindow(t *testing.T) {
 	for name, upkeep := range map[string]func(*house, *testing.T){"before the upkeep": func(*house, *testing.T) {}, "after the upkeep": (*house).upkeep} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, inMemory)
+			h := newHouse(t, inMemory, Defaults())
 			completed, aborted := h.upload(t), h.upload(t)
 			h.part(t, completed, 0, []byte("x"))
 			archive, err := h.completeAs(t.Context(), completed, []byte("x"))
@@ -206,7 +206,7 @@ func TestPartReplacedDuringComplete(t *testing.T) {
 		{name: "a further one", at: 2 << 20, with: second, fault: fault.Invalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t, inMemory)
+			h := newHouse(t, inMemory, Defaults())
 			upload := h.upload(t)
 			h.part(t, upload, 0, first)
 			h.part(t, upload, 1<<20, second)
@@ -232,7 +232,7 @@ func TestPartReplacedDuringComplete(t *testing.T) {
 
 // TestPartsAlwaysReplaced is a completion that never finds the parts as they were: it gives up and can be repeated.
 func TestPartsAlwaysReplaced(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	upload, body := h.upload(t), []byte("x")
 	h.part(t, upload, 0, body)
 	var replace func() error
@@ -255,7 +255,7 @@ func TestPartsAlwaysReplaced(t *testing.T) {
 
 // TestCompleteWhilePartsChange lets a part go back and forth while a completion is tried: the archive is always what was declared.
 func TestCompleteWhilePartsChange(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	versions := [][]byte{[]byte("what is declared"), []byte("other bytes, and more")}
 	for round := range 15 {
 		upload := h.upload(t)
@@ -295,7 +295,7 @@ func TestCompleteWhilePartsChange(t *testing.T) {
 // TestAbortAtAnyMoment aborts an upload while parts arrive and while it is completed. What was refused or aborted leaves nothing.
 func TestAbortAtAnyMoment(t *testing.T) {
 	t.Run("before the row of a part", func(t *testing.T) {
-		h := newHouse(t, inMemory)
+		h := newHouse(t, inMemory, Defaults())
 		upload := h.upload(t)
 		h.part(t, upload, 0, []byte("early"))
 		h.store.whenStored(store.Payload, func() error { return h.AbortMultipartUpload(context.Background(), h.ref, upload) })
@@ -304,7 +304,7 @@ func TestAbortAtAnyMoment(t *testing.T) {
 		h.wantKinds(t, "in the end", "")
 	})
 	t.Run("before the row of an archive", func(t *testing.T) {
-		h := newHouse(t, inMemory)
+		h := newHouse(t, inMemory, Defaults())
 		upload := h.upload(t)
 		h.part(t, upload, 0, []byte("x"))
 		h.store.whenStored(store.Manifest, func() error { return h.AbortMultipartUpload(context.Background(), h.ref, upload) })
@@ -321,7 +321,7 @@ func TestAbortAtAnyMoment(t *testing.T) {
 }
 
 func abortWhileUploading(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	for range 40 {
 		upload := h.upload(t)
 		var all sync.WaitGroup
@@ -345,7 +345,7 @@ func abortWhileUploading(t *testing.T) {
 }
 
 func abortWhileCompleting(t *testing.T) {
-	h := newHouse(t, inMemory)
+	h := newHouse(t, inMemory, Defaults())
 	body, completed := []byte("x"), int64(0)
 	for range 40 {
 		upload := h.upload(t)
