@@ -293,7 +293,8 @@ func TestInventoriesOfThePast(t *testing.T) {
 			want[h.start(t, inventoryIn("JSON"))] = there
 		}
 		if random.IntN(10) == 0 {
-			check(t, h.Release(t.Context()))
+			_, err := h.Release(t.Context())
+			check(t, err)
 		}
 	}
 	h.clock.move(time.Hour)
