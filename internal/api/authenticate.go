@@ -19,9 +19,11 @@ import (
 // authenticate verifies the signature, before the body is read if the request says what hash was signed. A small body is read and
 // hashed here; that of an archive is compared with the hash that was signed while it is stored.
 func (c *call) authenticate() error {
-	c.body = newBodyReader(c)
 	signed := c.header(protocol.HeaderContentHash)
 	if c.op.Body == protocol.ArchiveBody {
+		if signed == "" && c.r.Header.Get("Authorization") != "" { // without it nothing can be verified before all is read
+			return fault.New(fault.Missing, "Required parameter missing: %s", protocol.HeaderContentHash)
+		}
 		return c.verify(signed)
 	}
 	early := signed != "" || c.r.Header.Get("Authorization") == ""
@@ -67,10 +69,6 @@ func bodyTooLong() error {
 
 // verify checks the signature over a payload hash and sets the caller.
 func (c *call) verify(payloadHash string) error {
-	if payloadHash == "" && c.r.Header.Get("Authorization") != "" {
-		// Without the hash nothing can be verified before the whole archive is read.
-		return fault.New(fault.Missing, "Required parameter missing: %s", protocol.HeaderContentHash)
-	}
 	request := sigv4.Request{
 		Method: c.r.Method, Target: c.r.RequestURI, Host: c.r.Host, Header: c.r.Header,
 		ContentLength: c.r.ContentLength, TransferEncoding: c.r.TransferEncoding,

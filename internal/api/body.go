@@ -19,8 +19,6 @@ type bodyReader struct {
 	ended bool      // all of it was read, or it broke
 }
 
-func newBodyReader(c *call) *bodyReader { return &bodyReader{c: c} }
-
 // rearm is how old a deadline may get: setting it on every read would cost more than it is worth.
 const rearm = time.Second
 
@@ -47,17 +45,9 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	}
 }
 
-// count returns the number of bytes read. The reader may be nil.
-func (b *bodyReader) count() int64 {
-	if b == nil {
-		return 0
-	}
-	return b.read
-}
-
 // unread reports whether there may be bytes of the body that were not read.
-func (b *bodyReader) unread(r *http.Request) bool {
-	return r.ContentLength != 0 && (b == nil || !b.ended && b.read != r.ContentLength)
+func (b *bodyReader) unread() bool {
+	return b.c.r.ContentLength != 0 && !b.ended && b.read != b.c.r.ContentLength
 }
 
 // Limits of what is read of a body after it has been refused.

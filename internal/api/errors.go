@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/moraine-archive/moraine/internal/fault"
@@ -43,22 +44,24 @@ type errorDocument struct {
 	Type    string `json:"type"`
 }
 
-// internal is what a client is told of a failure that is ours.
-const internalMessage = "The request could not be carried out because of an internal failure. Try again; the request id helps to find the cause in the server's log."
+// internalMessage is what a client is told of a failure that is ours.
+const internalMessage = "The request could not be carried out because of an internal failure. Try again; " +
+	"the request id helps to find the cause in the server's log."
 
 // describe returns how an error is shown.
 func describe(err error) (int, errorDocument) {
-	kind := fault.KindOf(err)
-	r, known := errorTable[kind]
+	f := new(fault.Error) // of kind Internal
+	errors.As(err, &f)
+	r, known := errorTable[f.Kind]
 	if !known {
 		r = errorTable[fault.Internal]
 	}
-	doc := errorDocument{Code: r.code, Message: internalMessage, Type: "Client"}
+	doc := errorDocument{Code: r.code, Message: f.Message, Type: "Client"}
 	if r.status >= 500 {
 		doc.Type = "Server"
 	}
-	if e := message(err); e != "" && kind != fault.Internal && kind != fault.Corrupt {
-		doc.Message = e
+	if f.Kind == fault.Internal || f.Kind == fault.Corrupt || f.Message == "" {
+		doc.Message = internalMessage
 	}
 	return r.status, doc
 }

@@ -123,9 +123,8 @@ func (w *outputWriter) Write(b []byte) (int, error) {
 
 // fail writes an error. A body that has not been read ends the connection.
 func (c *call) fail(err error) {
-	c.err = err
 	status, doc := describe(err)
-	unread := c.body.unread(c.r)
+	unread := c.body.unread()
 	if unread {
 		c.w.Header().Set("Connection", "close")
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -50,6 +49,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s: s, ctx: ctx, w: &countingWriter{ResponseWriter: w}, r: r, control: http.NewResponseController(w),
 		id: newRequestID(), start: time.Now(),
 	}
+	c.body = &bodyReader{c: c}
 	defer c.log()
 	c.w.Header()[protocol.HeaderRequestID] = []string{c.id}
 	if err := c.run(); err != nil {
@@ -149,15 +149,6 @@ func newRequestID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])[:protocol.RequestIDLength]
 }
 
-// message returns what the outermost fault in an error says, "" if there is none.
-func message(err error) string {
-	var f *fault.Error
-	if !errors.As(err, &f) {
-		return ""
-	}
-	return f.Message
-}
-
 // log writes the line of the request.
 func (c *call) log() {
 	level, attrs := slog.LevelInfo, []slog.Attr{
@@ -167,7 +158,7 @@ func (c *call) log() {
 		slog.String("operation", c.op.Name),
 		slog.String("vault", c.path["vaultName"]),
 		slog.Int("status", c.w.status),
-		slog.Int64("bytes_in", c.body.count()),
+		slog.Int64("bytes_in", c.body.read),
 		slog.Int64("bytes_out", c.w.written),
 		slog.Duration("duration", time.Since(c.start)),
 		slog.String("remote", c.r.RemoteAddr),

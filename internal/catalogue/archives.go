@@ -38,22 +38,19 @@ func (tx *Tx) Archive(id string) (Archive, error) {
 
 // DeletedArchive is an archive that was deleted.
 type DeletedArchive struct {
-	ID          string
-	VaultID     int64
-	Size        int64
-	Description string
-	Place       *string // nil: the bytes are released
-	UploadID    *string
-	Tombstone   *string
+	VaultID   int64
+	Place     *string // nil: the bytes are released
+	UploadID  *string
+	Tombstone *string
 }
 
 func (d *DeletedArchive) fields() []any {
-	return []any{&d.ID, &d.VaultID, &d.Size, &d.Description, &d.Place, &d.UploadID, &d.Tombstone}
+	return []any{&d.VaultID, &d.Place, &d.UploadID, &d.Tombstone}
 }
 
 // DeletedArchive returns an archive that was deleted.
 func (tx *Tx) DeletedArchive(id string) (DeletedArchive, error) {
-	return one[DeletedArchive](tx, `SELECT archive_id, vault_id, size, description, place, upload_id, tombstone
+	return one[DeletedArchive](tx, `SELECT vault_id, place, upload_id, tombstone
 		FROM deleted_archives WHERE archive_id = $1`, id)
 }
 
@@ -100,10 +97,8 @@ func (tx *Tx) Bury(id, tombstone string) error {
 // PlaceInUse reports whether any row needs a place. It reads whole tables: it is for places whose records do not say
 // what they are, which are rare.
 func (tx *Tx) PlaceInUse(place string) (bool, error) {
-	n, err := scalar[int64](tx, `SELECT
-		  (SELECT COUNT(*) FROM archives WHERE place = $1)
-		+ (SELECT COUNT(*) FROM deleted_archives WHERE place = $1 OR tombstone = $1)
-		+ (SELECT COUNT(*) FROM parts WHERE place = $1)
-		+ (SELECT COUNT(*) FROM jobs WHERE output_place = $1)`, place)
-	return n > 0, err
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM archives WHERE place = $1)
+		OR EXISTS (SELECT 1 FROM deleted_archives WHERE place = $1 OR tombstone = $1)
+		OR EXISTS (SELECT 1 FROM parts WHERE place = $1)
+		OR EXISTS (SELECT 1 FROM jobs WHERE output_place = $1)`, place)
 }

@@ -106,7 +106,7 @@ func run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(*Tx) erro
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err())) // a context that ends has rolled back
 	}
 	return nil
 }

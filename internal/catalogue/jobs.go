@@ -99,20 +99,10 @@ func (tx *Tx) DueJobs(at time.Time, after Job, limit int) ([]Job, error) {
 		ORDER BY due_at, job_id LIMIT $4`, millis(at), after.DueAt.UnixMilli(), after.ID, limit)
 }
 
-// NextDue returns when the next job is due; ErrNotFound if none is in progress.
-func (tx *Tx) NextDue() (time.Time, error) {
-	due, err := scalar[*int64](tx, `SELECT MIN(due_at) FROM jobs WHERE status = 'InProgress'`)
-	if err != nil || due == nil {
-		return time.Time{}, orNotFound(err)
-	}
-	return time.UnixMilli(*due).UTC(), nil
-}
-
-func orNotFound(err error) error {
-	if err == nil {
-		return ErrNotFound
-	}
-	return err
+// NextDue returns when the next job is due, the zero time if none is in progress.
+func (tx *Tx) NextDue() (due time.Time, err error) {
+	err = tx.tx.QueryRowContext(tx.ctx, `SELECT MIN(due_at) FROM jobs WHERE status = 'InProgress'`).Scan(moment{&due})
+	return due, err
 }
 
 // FinishJob stores the end of a job in progress: status, message, dates and output. ErrNotFound: it has ended already.
@@ -131,12 +121,15 @@ func (tx *Tx) JobsOfArchive(archive string) ([]Job, error) {
 // PurgeJobs removes up to limit jobs that expired at or before a moment, and releases what only they needed.
 func (tx *Tx) PurgeJobs(expired time.Time, limit int) error {
 	jobs, err := all[Job](tx, `SELECT `+jobColumns+` FROM jobs WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2`, millis(expired), limit)
+	if err != nil {
+		return err
+	}
 	for _, j := range jobs {
 		if err := tx.purge(j); err != nil {
 			return err
 		}
 	}
-	return err
+	return nil
 }
 
 func (tx *Tx) purge(j Job) error {
@@ -160,6 +153,5 @@ func (tx *Tx) purge(j Job) error {
 
 // OutputInUse reports whether a job needs an output.
 func (tx *Tx) OutputInUse(job, place string) (bool, error) {
-	n, err := scalar[int64](tx, `SELECT COUNT(*) FROM jobs WHERE job_id = $1 AND output_place = $2`, job, place)
-	return n > 0, err
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE job_id = $1 AND output_place = $2)`, job, place)
 }

@@ -12,29 +12,33 @@ func (tx *Tx) Release(place string) error {
 	return tx.exec(`INSERT INTO releases (place, number) VALUES ($1, $2) ON CONFLICT (place) DO NOTHING`, place, number)
 }
 
+// releaseAll puts the places that a query selects on the list, behind those that are there. The query has one parameter, and its column is named place.
+func (tx *Tx) releaseAll(places string, parameter any) error {
+	number, err := tx.next("release")
+	if err != nil {
+		return err
+	}
+	return tx.exec(`INSERT INTO releases (place, number) SELECT place, $2 FROM (`+places+`) AS gone
+		WHERE true ON CONFLICT (place) DO NOTHING`, parameter, number)
+}
+
 // next returns the next number of a counter.
 func (tx *Tx) next(counter string) (int64, error) {
 	return scalar[int64](tx, `UPDATE counters SET value = value + 1 WHERE name = $1 RETURNING value`, counter)
 }
 
-type placeRow struct{ place string }
-
-func (p *placeRow) fields() []any { return []any{&p.place} }
-
-// Released returns up to limit places of the list, those first that were released first.
-func (tx *Tx) Released(limit int) ([]string, error) {
-	rows, err := all[placeRow](tx, `SELECT place FROM releases ORDER BY number LIMIT $1`, limit)
-	places := make([]string, len(rows))
-	for i, r := range rows {
-		places[i] = r.place
-	}
-	return places, err
+// Released is a place on the list. The zero value stands before the first.
+type Released struct {
+	Place  string
+	Number int64 // in the order of release; places may share one
 }
 
-// IsReleased reports whether a place is on the list.
-func (tx *Tx) IsReleased(place string) (bool, error) {
-	n, err := scalar[int64](tx, `SELECT COUNT(*) FROM releases WHERE place = $1`, place)
-	return n > 0, err
+func (r *Released) fields() []any { return []any{&r.Place, &r.Number} }
+
+// Released returns up to limit places of the list behind one, those first that were released first.
+func (tx *Tx) Released(after Released, limit int) ([]Released, error) {
+	return all[Released](tx, `SELECT place, number FROM releases WHERE (number, place) > ($1, $2) ORDER BY number, place LIMIT $3`,
+		after.Number, after.Place, limit)
 }
 
 // Forget takes a place off the list: the store has removed it.

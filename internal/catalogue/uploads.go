@@ -76,10 +76,9 @@ func (tx *Tx) EndUpload(u Upload) error {
 
 // Expired reports whether there is anything for PurgeJobs, DeleteIdleUploads or ForgetUploads with these moments.
 func (tx *Tx) Expired(jobs, idle, ended time.Time) (bool, error) {
-	n, err := scalar[int64](tx, `SELECT (SELECT COUNT(*) FROM jobs WHERE expires_at <= $1)
-		+ (SELECT COUNT(*) FROM uploads WHERE state = 'open' AND active_at <= $2)
-		+ (SELECT COUNT(*) FROM uploads WHERE ended_at <= $3)`, millis(jobs), millis(idle), millis(ended))
-	return n > 0, err
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE expires_at <= $1)
+		OR EXISTS (SELECT 1 FROM uploads WHERE state = 'open' AND active_at <= $2)
+		OR EXISTS (SELECT 1 FROM uploads WHERE ended_at <= $3)`, millis(jobs), millis(idle), millis(ended))
 }
 
 // ForgetUploads removes uploads that ended at or before a moment. The parts of completed ones belong to their archives and stay.
@@ -91,6 +90,9 @@ func (tx *Tx) ForgetUploads(ended time.Time) error {
 func (tx *Tx) DeleteIdleUploads(since time.Time, limit int) error {
 	idle, err := all[Upload](tx, `SELECT `+uploadColumns+` FROM uploads WHERE state = 'open' AND active_at <= $1
 		ORDER BY active_at LIMIT $2`, millis(since), limit)
+	if err != nil {
+		return err
+	}
 	for _, u := range idle {
 		if err := tx.exec(`DELETE FROM uploads WHERE upload_id = $1`, u.ID); err != nil {
 			return err
@@ -99,17 +101,12 @@ func (tx *Tx) DeleteIdleUploads(since time.Time, limit int) error {
 			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // ReleaseParts releases the parts of an upload that will not become an archive, or whose archive was deleted.
 func (tx *Tx) ReleaseParts(upload string) error {
-	number, err := tx.next("release")
-	if err != nil {
-		return err
-	}
-	if err := tx.exec(`INSERT INTO releases (place, number) SELECT place, $2 FROM parts WHERE upload_id = $1
-		ON CONFLICT (place) DO NOTHING`, upload, number); err != nil {
+	if err := tx.releaseAll(`SELECT place FROM parts WHERE upload_id = $1`, upload); err != nil {
 		return err
 	}
 	return tx.exec(`DELETE FROM parts WHERE upload_id = $1`, upload)
@@ -122,10 +119,13 @@ func (tx *Tx) PutPart(p Part, at time.Time) (replaced bool, err error) {
 		return false, err
 	}
 	old, err := tx.PartAt(p.UploadID, p.First)
-	if replaced = err == nil; replaced {
-		err = tx.Release(old.Place)
+	switch {
+	case err == nil:
+		replaced, err = true, tx.Release(old.Place)
+	case errors.Is(err, ErrNotFound):
+		err = nil
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil {
 		return false, err
 	}
 	return replaced, tx.exec(`INSERT INTO parts (`+partColumns+`) VALUES ($1, $2, $3, $4, $5)

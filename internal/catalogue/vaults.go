@@ -71,12 +71,7 @@ func (tx *Tx) DeleteVault(id int64) error {
 		`SELECT output_place AS place FROM jobs WHERE vault_id = $1 AND output_place IS NOT NULL`,
 		`SELECT tombstone AS place FROM deleted_archives WHERE vault_id = $1 AND tombstone IS NOT NULL`,
 	} {
-		number, err := tx.next("release")
-		if err != nil {
-			return err
-		}
-		if err := tx.exec(`INSERT INTO releases (place, number) SELECT place, $2 FROM (`+places+`) AS gone
-			WHERE true ON CONFLICT (place) DO NOTHING`, id, number); err != nil {
+		if err := tx.releaseAll(places, id); err != nil {
 			return err
 		}
 	}

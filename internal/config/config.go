@@ -24,8 +24,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Config is everything that can be set. Every field is a flag, a key in the file, and an environment variable: MORAINE_ and
-// the name in capitals with _ for -.
+// Config is everything that can be set. Every field is a key in the file and an environment variable: MORAINE_ and the
+// name in capitals with _ for -. All but those of the root key are flags too.
 type Config struct {
 	Listen      string `koanf:"listen"`
 	AdminListen string `koanf:"admin-listen"`

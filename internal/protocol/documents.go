@@ -1,7 +1,7 @@
 package protocol
 
 // The JSON documents of the API. Members are in alphabetical order and always present, null when they do not apply:
-// old clients fail on an absent member. Dates are text as Timestamp makes it; an inventory's own dates have no fraction.
+// old clients fail on an absent member. Dates are text in TimestampLayout; an inventory's own dates have no fraction.
 
 // TimestampLayout is the form of dates in the API, in UTC (time.Format).
 const TimestampLayout = "2006-01-02T15:04:05.000Z"

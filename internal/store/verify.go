@@ -11,7 +11,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/fault"
 )
 
-// NewVerifiedReader returns n bytes from offset off of a payload of size bytes that r holds from its offset 0. It reads in leaves
+// NewVerifiedReader returns n bytes from offset off of the payload of x, which r holds from its offset 0. It reads in leaves
 // and compares each with its hash before it hands out a byte of it. Closing it closes c; a read after that is an error, not an end. All
 // drivers read through it.
 func NewVerifiedReader(ctx context.Context, r io.ReaderAt, c io.Closer, x Extent, off, n int64) (io.ReadCloser, error) {

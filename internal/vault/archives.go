@@ -29,7 +29,7 @@ func (u Upload) stream() (*treehash.Stream, error) {
 	}
 	want, err := treehash.Parse(u.TreeHash)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "Invalid x-amz-sha256-tree-hash: %s", u.TreeHash)
+		return nil, invalidTreeHash(u.TreeHash)
 	}
 	return treehash.NewStream(u.Body, u.Size, func(linear, tree treehash.Hash) error {
 		if linear.String() != u.LinearHash {
@@ -43,6 +43,10 @@ func (u Upload) stream() (*treehash.Stream, error) {
 	}), nil
 }
 
+func invalidTreeHash(text string) error {
+	return fault.New(fault.Invalid, "Invalid x-amz-sha256-tree-hash: %s", text)
+}
+
 func missing(name string) error {
 	return fault.New(fault.Missing, "Required parameter missing: %s", name)
 }
@@ -53,8 +57,7 @@ func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string
 	if err != nil {
 		return "", treehash.Hash{}, err
 	}
-	description = strings.TrimLeft(description, " ")
-	if err := checkDescription("archive", description); err != nil {
+	if description, err = archiveDescription(description); err != nil {
 		return "", treehash.Hash{}, err
 	}
 	if u.Size < 1 || u.Size > protocol.MaxUpload {
@@ -98,12 +101,11 @@ func (s *Service) lookUp(ctx context.Context, ref Ref) (v catalogue.Vault, err e
 
 // archive returns the row of an archive that a request names. deleted is set when it was in the vault once.
 func (s *Service) archive(tx *catalogue.Tx, ref Ref, v catalogue.Vault, id string) (a catalogue.Archive, deleted bool, err error) {
-	absent := fault.New(fault.NotFound, "The archive ID was not found: %s", id)
 	a, err = tx.Archive(id)
 	if errors.Is(err, catalogue.ErrNotFound) {
 		d, err := tx.DeletedArchive(id)
 		if errors.Is(err, catalogue.ErrNotFound) || err == nil && d.VaultID != v.ID {
-			return a, false, absent
+			return a, false, archiveNotFound(id)
 		}
 		return a, err == nil, err
 	}
@@ -115,7 +117,7 @@ func (s *Service) archive(tx *catalogue.Tx, ref Ref, v catalogue.Vault, id strin
 		return a, false, err
 	}
 	if other.AccountID != ref.Account {
-		return a, false, absent // the archives of others are invisible
+		return a, false, archiveNotFound(id) // the archives of others are invisible
 	}
 	return a, false, fault.New(fault.Invalid, "Invalid vault name: %s", s.ARN(ref))
 }
@@ -137,7 +139,7 @@ func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
 		if held, err = s.failJobs(tx, id, now); err != nil {
 			return err
 		}
-		if err := tx.DeleteArchive(a, later(now, v.ChangedAt)); err != nil || held {
+		if err := tx.DeleteArchive(a, now); err != nil || held {
 			return err
 		}
 		return tx.ReleaseDeleted(id)
@@ -166,8 +168,7 @@ func (s *Service) settle(ctx context.Context, ref Ref, id string) error {
 	case err != nil && !errors.Is(err, catalogue.ErrNotFound):
 		return err
 	case d.Place == nil: // or the vault was deleted meanwhile
-		_, err = s.Release(ctx)
-		return err
+		return s.Release(ctx)
 	case d.Tombstone == nil:
 		return s.bury(ctx, ref, id)
 	}
@@ -182,8 +183,7 @@ func (s *Service) failJobs(tx *catalogue.Tx, archive string, now time.Time) (hel
 			held = true
 			continue
 		}
-		message := "The archive ID was not found: " + archive
-		if err := tx.FinishJob(s.ended(j, catalogue.Failed, message, now)); err != nil {
+		if err := tx.FinishJob(s.ended(j, catalogue.Failed, archiveNotFound(archive).Error(), now)); err != nil {
 			return false, err
 		}
 	}
@@ -203,12 +203,4 @@ func (s *Service) bury(ctx context.Context, ref Ref, id string) error {
 		return nil
 	}
 	return err
-}
-
-// later returns the later of two moments.
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -36,17 +36,13 @@ func parseCompletion(size, tree string) (completion, error) {
 	}
 	c.size = int64(n)
 	if c.tree, err = treehash.Parse(tree); err != nil {
-		return c, c.wrongTree()
+		return c, invalidTreeHash(c.hashed)
 	}
 	return c, nil
 }
 
 func (c completion) wrongSize() error {
 	return fault.New(fault.Invalid, "Invalid x-amz-archive-size: %s", c.asked)
-}
-
-func (c completion) wrongTree() error {
-	return fault.New(fault.Invalid, "Invalid x-amz-sha256-tree-hash: %s", c.hashed)
 }
 
 // maxCompletions bounds how often the completion of an upload whose parts keep changing is tried.
@@ -141,7 +137,7 @@ func (s *Service) matches(u catalogue.Upload, c completion) error {
 	case u.Size != c.size:
 		return c.wrongSize()
 	case !bytes.Equal(u.TreeHash, c.tree[:]):
-		return c.wrongTree()
+		return invalidTreeHash(c.hashed)
 	}
 	return nil
 }
@@ -168,7 +164,7 @@ func (c completion) check(u catalogue.Upload, parts []catalogue.Part) error {
 	case size != c.size:
 		return c.wrongSize()
 	case tree.Sum() != c.tree:
-		return c.wrongTree()
+		return invalidTreeHash(c.hashed)
 	}
 	return nil
 }

@@ -97,6 +97,14 @@ func (s *Service) prepareInventory(j *catalogue.Job, ref Ref, v catalogue.Vault,
 	return nil
 }
 
+// later returns the later of two moments.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 func inventoryName(vault int64) string { return fmt.Sprintf("inventory of vault %d", vault) }
 
 // inventoryPosition reads a marker: the creation date and the id of the last archive of the output before.

@@ -120,7 +120,7 @@ func (p *JobParameters) checkType() error {
 func (s *Service) retrieved(tx *catalogue.Tx, ref Ref, v catalogue.Vault, p JobParameters) (a catalogue.Archive, first, last int64, err error) {
 	a, deleted, err := s.archive(tx, ref, v, *p.ArchiveID)
 	if err == nil && deleted {
-		err = fault.New(fault.NotFound, "The archive ID was not found: %s", *p.ArchiveID)
+		err = archiveNotFound(*p.ArchiveID)
 	}
 	if err != nil {
 		return a, 0, 0, err
@@ -211,7 +211,7 @@ func (s *Service) job(tx *catalogue.Tx, ref Ref, id string) (catalogue.Job, erro
 		return catalogue.Job{}, err
 	}
 	j, err := tx.Job(v.ID, id, s.now())
-	return j, orNotFound(err, "The job ID was not found: %s", id)
+	return j, absent(err, jobNotFound(id))
 }
 
 // DescribeJob returns the description of a job.

@@ -33,10 +33,10 @@ func (s *Service) SetVaultNotifications(ctx context.Context, ref Ref, c protocol
 // checkNotifications returns the events of a configuration without repetitions.
 func checkNotifications(c protocol.NotificationConfiguration) ([]string, error) {
 	if nonEmpty(c.SNSTopic) == nil {
-		return nil, fault.New(fault.Missing, "Required parameter missing: SNSTopic")
+		return nil, missing("SNSTopic")
 	}
 	if c.Events == nil {
-		return nil, fault.New(fault.Missing, "Required parameter missing: Events")
+		return nil, missing("Events")
 	}
 	if len(c.Events) == 0 {
 		return nil, fault.New(fault.Invalid, "Invalid Events: at least one event is needed")
@@ -55,19 +55,14 @@ func checkNotifications(c protocol.NotificationConfiguration) ([]string, error) 
 
 // GetVaultNotifications returns the notification configuration of a vault.
 func (s *Service) GetVaultNotifications(ctx context.Context, ref Ref) (protocol.NotificationConfiguration, error) {
-	var c protocol.NotificationConfiguration
-	err := s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		v, err := s.vault(tx, ref)
-		if err != nil {
-			return err
-		}
-		if v.Topic == nil || v.Events == nil {
-			return fault.New(fault.NotFound, "No notification configuration is set for vault: %s", ref.Name)
-		}
-		c = protocol.NotificationConfiguration{Events: strings.Split(*v.Events, ","), SNSTopic: v.Topic}
-		return nil
-	})
-	return c, err
+	v, err := s.lookUp(ctx, ref)
+	if err == nil && (v.Topic == nil || v.Events == nil) {
+		err = fault.New(fault.NotFound, "No notification configuration is set for vault: %s", ref.Name)
+	}
+	if err != nil {
+		return protocol.NotificationConfiguration{}, err
+	}
+	return protocol.NotificationConfiguration{Events: strings.Split(*v.Events, ","), SNSTopic: v.Topic}, nil
 }
 
 // DeleteVaultNotifications removes the notification configuration of a vault, if there is one.

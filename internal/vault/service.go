@@ -1,4 +1,5 @@
-// Package vault is what the operations mean: the rules of the service, over rows (catalogue) and bytes (store). It knows nothing of HTTP or SQL.
+// Package vault is what the operations mean: the rules of the service, over rows (catalogue) and bytes (store). It knows
+// nothing of SQL, and of HTTP only the text of values: they are parsed here, so that the order of errors is in one place.
 package vault
 
 import (
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
@@ -77,15 +79,27 @@ func (s *Service) vault(tx *catalogue.Tx, ref Ref) (catalogue.Vault, error) {
 
 // orVaultNotFound turns the absence of a row into the absence of the vault.
 func (s *Service) orVaultNotFound(err error, ref Ref) error {
-	return orNotFound(err, "Vault not found for ARN: %s", s.ARN(ref))
+	return absent(err, fault.New(fault.NotFound, "Vault not found for ARN: %s", s.ARN(ref)))
 }
 
-// orNotFound turns the absence of a row into the absence of what the message says.
-func orNotFound(err error, format string, args ...any) error {
+// absent turns the absence of a row into an error that says what is not there.
+func absent(err, notFound error) error {
 	if errors.Is(err, catalogue.ErrNotFound) {
-		return fault.New(fault.NotFound, format, args...)
+		return notFound
 	}
 	return err
+}
+
+func archiveNotFound(id string) error {
+	return fault.New(fault.NotFound, "The archive ID was not found: %s", id)
+}
+
+func uploadNotFound(id string) error {
+	return fault.New(fault.NotFound, "The upload ID was not found: %s", id)
+}
+
+func jobNotFound(id string) error {
+	return fault.New(fault.NotFound, "The job ID was not found: %s", id)
 }
 
 // discard removes bytes that no row refers to. It is best effort: what stays is removed by the sweep.
@@ -186,6 +200,12 @@ func printable(s string) bool {
 		}
 	}
 	return true
+}
+
+// archiveDescription returns the description of an archive as it is kept: without spaces at the beginning (guide: "Initiate Multipart Upload").
+func archiveDescription(text string) (string, error) {
+	text = strings.TrimLeft(text, " ")
+	return text, checkDescription("archive", text)
 }
 
 // checkDescription is the rule for descriptions of archives and jobs.

@@ -195,7 +195,7 @@ func TestSweepAfterAFailedRow(t *testing.T) {
 	}
 	h.clock.move(h.settings.LongestRequest)
 	h.sweep(t)
-	if _, err := h.Release(t.Context()); err != nil {
+	if err := h.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if n, _ := h.held(t); n != 0 {

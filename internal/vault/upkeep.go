@@ -62,9 +62,6 @@ func (s *Service) nextDue(ctx context.Context) (next time.Time, err error) {
 		next, err = tx.NextDue()
 		return err
 	})
-	if errors.Is(err, catalogue.ErrNotFound) {
-		return time.Time{}, nil
-	}
 	return next, err
 }
 
@@ -163,36 +160,43 @@ func (s *Service) TakeInventories(ctx context.Context) error {
 	return nil
 }
 
-// Release removes the bytes that nothing needs any more. It returns how many records it removed.
-func (s *Service) Release(ctx context.Context) (int, error) {
-	total := 0
-	for {
-		var places []string
+// Release removes the bytes that nothing needs any more. What cannot be removed now stays on the list and keeps nothing else from going.
+func (s *Service) Release(ctx context.Context) error {
+	var failed error
+	for last := (catalogue.Released{}); ; {
+		var list []catalogue.Released
 		err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-			places, err = tx.Released(batch)
+			list, err = tx.Released(last, batch)
 			return err
 		})
-		if err != nil || len(places) == 0 {
-			return total, err
+		if err != nil || len(list) == 0 {
+			return errors.Join(failed, err)
 		}
-		for _, p := range places {
-			if err := s.bytes.Remove(ctx, store.Place(p)); err != nil {
-				return total, err
+		last = list[len(list)-1]
+		var gone []string
+		for _, r := range list {
+			if err := s.bytes.Remove(ctx, store.Place(r.Place)); err != nil {
+				failed = errors.Join(failed, err)
+			} else {
+				gone = append(gone, r.Place)
 			}
 		}
-		err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
-			for _, p := range places {
-				if err := tx.Forget(p); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return total, err
+		if err := s.forget(ctx, gone); err != nil {
+			return errors.Join(failed, err)
 		}
-		total += len(places)
 	}
+}
+
+// forget takes places off the list.
+func (s *Service) forget(ctx context.Context, places []string) error {
+	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		for _, p := range places {
+			if err := tx.Forget(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Swept is what a sweep found.

@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
@@ -22,8 +21,7 @@ func (s *Service) InitiateMultipartUpload(ctx context.Context, ref Ref, partSize
 	if err != nil {
 		return "", err
 	}
-	description = strings.TrimLeft(description, " ")
-	if err := checkDescription("archive", description); err != nil {
+	if description, err = archiveDescription(description); err != nil {
 		return "", err
 	}
 	id, archive := s.newUploadID(), s.newArchiveID()
@@ -59,7 +57,7 @@ func (s *Service) upload(tx *catalogue.Tx, ref Ref, id string) (catalogue.Upload
 	if err == nil && u.VaultID != v.ID {
 		err = catalogue.ErrNotFound
 	}
-	return u, orNotFound(err, "The upload ID was not found: %s", id)
+	return u, absent(err, uploadNotFound(id))
 }
 
 // openUpload returns the row of an open upload of a vault.
@@ -69,10 +67,6 @@ func (s *Service) openUpload(tx *catalogue.Tx, ref Ref, id string) (catalogue.Up
 		return u, uploadNotFound(id)
 	}
 	return u, err
-}
-
-func uploadNotFound(id string) error {
-	return fault.New(fault.NotFound, "The upload ID was not found: %s", id)
 }
 
 // contentRange is the form of the Content-Range of a part. The total after the slash is not looked at.
@@ -140,7 +134,7 @@ func (s *Service) UploadMultipartPart(ctx context.Context, ref Ref, id, contentR
 	err = s.rows.Update(ctx, func(tx *catalogue.Tx) (err error) {
 		p := catalogue.Part{UploadID: id, First: first, Size: x.Size, TreeHash: x.Tree[:], Place: string(x.Place)}
 		replaced, err = tx.PutPart(p, s.now())
-		return orNotFound(err, "The upload ID was not found: %s", id)
+		return absent(err, uploadNotFound(id))
 	})
 	s.discardIf(fault.Is(err, fault.NotFound), x.Place) // the upload ended meanwhile
 	if replaced {

@@ -32,13 +32,8 @@ func (s *Service) CreateVault(ctx context.Context, ref Ref) error {
 
 // DescribeVault returns the description of a vault.
 func (s *Service) DescribeVault(ctx context.Context, ref Ref) (protocol.VaultDescription, error) {
-	var d protocol.VaultDescription
-	err := s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		v, err := s.vault(tx, ref)
-		d = s.describe(v)
-		return err
-	})
-	return d, err
+	v, err := s.lookUp(ctx, ref)
+	return s.describe(v), err
 }
 
 // describe shows a vault as it is now, or as it was at its last inventory.

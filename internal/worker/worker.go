@@ -57,15 +57,14 @@ func (w *Worker) work(ctx context.Context) {
 
 // step does everything that is due and returns how long to wait.
 func (w *Worker) step(ctx context.Context) (time.Duration, error) {
-	inventories := w.Service.TakeInventories(ctx)
-	next, jobs := w.Service.FinishJobs(ctx)
-	expired := w.Service.Expire(ctx)
-	_, released := w.Service.Release(ctx)
+	err := w.Service.TakeInventories(ctx)
+	next, failed := w.Service.FinishJobs(ctx)
+	err = errors.Join(err, failed, w.Service.Expire(ctx), w.Service.Release(ctx))
 	wait := idle
 	if !next.IsZero() {
 		wait = max(0, min(idle, next.Sub(w.Now())))
 	}
-	return wait, errors.Join(inventories, jobs, expired, released)
+	return wait, err
 }
 
 // sweep removes now and then what interrupted requests left.

@@ -1,10 +1,5 @@
 -- Moments are milliseconds since 1970 in UTC. Hashes are 32 raw bytes. Text sorts by byte.
 
--- One row: the name that the store of this catalogue has too, so that neither is ever used with another.
-CREATE TABLE identity (
-  id TEXT NOT NULL PRIMARY KEY
-) WITHOUT ROWID;
-
 CREATE TABLE accounts (
   account_id TEXT   NOT NULL PRIMARY KEY, -- 12 digits
   name       TEXT   NOT NULL UNIQUE,
@@ -152,4 +147,9 @@ CREATE TABLE releases (
   number BIGINT NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX releases_in_order ON releases (number);
+CREATE INDEX releases_in_order ON releases (number, place);
+
+-- One row: the name that the store of this catalogue has too, so that neither is ever used with another.
+CREATE TABLE identity (
+  id TEXT NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
