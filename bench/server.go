@@ -46,7 +46,8 @@ type server struct {
 func startServer(binary, data string) (*server, error) {
 	s := new(server)
 	s.cmd = exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", data, "--region", region)
-	s.cmd.Env = []string{"MORAINE_ROOT_ACCESS_KEY_ID="+keyID, "MORAINE_ROOT_SECRET_ACCESS_KEY="+secret} // and no setting from outside: those of the tests are not the server's
+	// Nothing of the environment of the tests: what is meant for them, like MORAINE_CLIENTS, is no setting of the server.
+	s.cmd.Env = []string{"MORAINE_ROOT_ACCESS_KEY_ID=" + keyID, "MORAINE_ROOT_SECRET_ACCESS_KEY=" + secret}
 	log, err := os.Create(data + ".log") // a file, so that logging costs the server what it costs in use
 	if err != nil {
 		return nil, err

@@ -77,7 +77,8 @@ func startProcess(t *testing.T) *process {
 		t.Fatalf("build the server: %v\n%s", err, out)
 	}
 	p := &process{cmd: exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"))}
-	p.cmd.Env = []string{"MORAINE_ROOT_ACCESS_KEY_ID="+processKeyID, "MORAINE_ROOT_SECRET_ACCESS_KEY="+processSecret} // and no setting from outside: those of the tests are not the server's
+	// Nothing of the environment of the tests: what is meant for them, like MORAINE_CLIENTS, is no setting of the server.
+	p.cmd.Env = []string{"MORAINE_ROOT_ACCESS_KEY_ID=" + processKeyID, "MORAINE_ROOT_SECRET_ACCESS_KEY=" + processSecret}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
