@@ -3,7 +3,6 @@ package api_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -76,24 +75,12 @@ func (s contents) sendHead(t *testing.T, r moraintest.Request, lines ...string) 
 	return response(res, body)
 }
 
-// item is an archive in an inventory.
-type item struct {
-	ArchiveID          string `json:"ArchiveId"`
-	ArchiveDescription string
-	CreationDate       time.Time
-	Size               int64
-	SHA256TreeHash     string
-}
-
 // inventory returns the archives of a vault.
-func (s contents) inventory(t *testing.T, name string) []item {
+func (s contents) inventory(t *testing.T, name string) []listed {
 	t.Helper()
-	job := s.InitiateJob(t, name, `{"Type":"inventory-retrieval"}`)
-	s.WaitForJob(t, name, job)
-	res := s.want(t, 200, moraintest.Request{Method: "GET", Path: "/-/vaults/" + name + "/jobs/" + job + "/output"})
-	var doc struct{ ArchiveList []item }
-	must(t, json.Unmarshal([]byte(res.Body), &doc))
-	return doc.ArchiveList
+	v := s.vault(name)
+	job, _ := v.run(t, `{"Type":"inventory-retrieval"}`)
+	return v.inventoryOf(t, job).ArchiveList
 }
 
 // retrieve returns the bytes of an archive.
@@ -101,7 +88,7 @@ func (s contents) retrieve(t *testing.T, name, archive string) string {
 	t.Helper()
 	job := s.InitiateJob(t, name, `{"Type":"archive-retrieval","ArchiveId":"`+archive+`"}`)
 	s.WaitForJob(t, name, job)
-	return s.want(t, 200, moraintest.Request{Method: "GET", Path: "/-/vaults/" + name + "/jobs/" + job + "/output"}).Body
+	return s.Want(t, 200, moraintest.Request{Method: "GET", Path: "/-/vaults/" + name + "/jobs/" + job + "/output"}).Body
 }
 
 // nothing are the hashes of a body that is not sent: a request can be refused before its body.
@@ -112,7 +99,7 @@ func TestUploadLengthRows(t *testing.T) {
 	s.CreateVault(t, "v")
 	post := moraintest.Request{Method: "POST", Path: "/-/vaults/v/archives", Header: nothing}
 	t.Run("edge 89 no bytes", func(t *testing.T) {
-		s.refused(t, "400 IPV", "Invalid Content-Length: 0", put("v", nil))
+		s.refused(t, 400, invalid, "Invalid Content-Length: 0", put("v", nil))
 	})
 	t.Run("edge 90 one byte", func(t *testing.T) {
 		a := s.Upload(t, "v", []byte{7}, "")
@@ -120,7 +107,7 @@ func TestUploadLengthRows(t *testing.T) {
 			t.Errorf("retrieved %q", got)
 		}
 	})
-	before := s.volumes(t)
+	before := volumeFiles(t, s.Server)
 	t.Run("edge 91 4 GiB", func(t *testing.T) {
 		res := s.sendHead(t, post, "Content-Length: 4294967296", "Expect: 100-continue")
 		if res.Status != 100 {
@@ -130,7 +117,7 @@ func TestUploadLengthRows(t *testing.T) {
 	t.Run("edge 92 more than 4 GiB", func(t *testing.T) {
 		for _, n := range []string{"4294967297", "1125899906842624", "9223372036854775807"} {
 			res := s.sendHead(t, post, "Content-Length: "+n, "Expect: 100-continue")
-			checkRefused(t, res, "400 IPV", "Invalid Content-Length: "+n)
+			wantRefused(t, res, 400, invalid, "Invalid Content-Length: "+n)
 			if got := res.Header.Get("Connection"); got != "close" {
 				t.Errorf("Connection: %q, want close", got)
 			}
@@ -138,11 +125,11 @@ func TestUploadLengthRows(t *testing.T) {
 	})
 	t.Run("edge 93 a chunked body, or none that is announced", func(t *testing.T) {
 		for _, line := range []string{"Transfer-Encoding: chunked", "X-Other: 1"} {
-			checkRefused(t, s.sendHead(t, post, line, "Expect: 100-continue"), "400 MPV", "Required parameter missing: Content-Length")
+			wantRefused(t, s.sendHead(t, post, line, "Expect: 100-continue"), 400, missing, "Required parameter missing: Content-Length")
 		}
 	})
 	t.Run("edge 91 a body that does not come leaves nothing", func(t *testing.T) {
-		eventually(t, "the volume of the broken upload to go", func() bool { return s.volumes(t) == before })
+		waitForVolumes(t, s.Server, before)
 		s.counts(t, "v", 1, 1, s.inventoryDate(t, "v"))
 	})
 }
@@ -155,37 +142,37 @@ func TestUploadHashRows(t *testing.T) {
 	linear, tree := "x-amz-content-sha256", "x-amz-sha256-tree-hash"
 	t.Run("edge 94 no tree hash", func(t *testing.T) {
 		res := roundTrip(s.HTTPRequest(t, with(good, tree, "")))
-		checkRefused(t, res, "400 MPV", "Required parameter missing: x-amz-sha256-tree-hash")
+		wantRefused(t, res, 400, missing, "Required parameter missing: x-amz-sha256-tree-hash")
 		if got := res.Header.Get("Connection"); got != "close" {
 			t.Errorf("Connection: %q, want close", got)
 		}
 	})
 	t.Run("edge 95 no content hash", func(t *testing.T) {
-		s.refused(t, "400 MPV", "Required parameter missing: x-amz-content-sha256", with(good, linear, ""))
+		s.refused(t, 400, missing, "Required parameter missing: x-amz-content-sha256", with(good, linear, ""))
 	})
 	t.Run("edge 96 a wrong tree hash", func(t *testing.T) {
-		s.refused(t, "400 IPV", "Checksum mismatch: expected "+other+", computed "+moraintest.TreeHash(body), with(good, tree, other))
-		s.refused(t, "400 IPV", "Checksum mismatch: expected "+moraintest.Hex(body)+", ...", with(good, tree, moraintest.Hex(body)))
+		s.refused(t, 400, invalid, "Checksum mismatch: expected "+other+", computed "+moraintest.TreeHash(body), with(good, tree, other))
+		s.refused(t, 400, invalid, "Checksum mismatch: expected "+moraintest.Hex(body)+", ...", with(good, tree, moraintest.Hex(body)))
 	})
 	t.Run("edge 97 a wrong content hash", func(t *testing.T) {
 		message := "The value passed in as x-amz-content-sha256 does not match the computed payload hash. Computed digest: " +
 			moraintest.Hex(body) + " expected hash: " + other
-		s.refused(t, "403 SIG", message, with(good, linear, other))
-		s.refused(t, "403 SIG", message, with(with(good, linear, other), tree, other)) // both wrong: authentication comes first
+		s.refused(t, 403, badSignature, message, with(good, linear, other))
+		s.refused(t, 403, badSignature, message, with(with(good, linear, other), tree, other)) // both wrong: authentication comes first
 	})
 	t.Run("edge 98 a tree hash that is none", func(t *testing.T) {
 		for _, hash := range []string{other[1:], other + "0", "x" + other[1:], "0x" + other[2:]} {
-			s.refused(t, "400 IPV", "Invalid x-amz-sha256-tree-hash: "+hash, with(good, tree, hash))
+			s.refused(t, 400, invalid, "Invalid x-amz-sha256-tree-hash: "+hash, with(good, tree, hash))
 		}
 	})
 	t.Run("edge 96 and 97 nothing is stored", func(t *testing.T) {
-		if n := s.volumes(t); n != 0 {
+		if n := volumeFiles(t, s.Server); n != 0 {
 			t.Errorf("%d volumes", n)
 		}
 		s.counts(t, "v", 0, 0, "")
 	})
 	t.Run("edge 99 a tree hash in upper case", func(t *testing.T) {
-		res := s.want(t, 201, with(good, tree, strings.ToUpper(moraintest.TreeHash(body))))
+		res := s.Want(t, 201, with(good, tree, strings.ToUpper(moraintest.TreeHash(body))))
 		if got := res.Header.Get(tree); got != moraintest.TreeHash(body) {
 			t.Errorf("%s: %s", tree, got)
 		}
@@ -193,7 +180,7 @@ func TestUploadHashRows(t *testing.T) {
 	t.Run("edge 100 an absent vault is found before the body", func(t *testing.T) {
 		absent := moraintest.Request{Method: "POST", Path: "/-/vaults/absent/archives", Header: nothing}
 		res := s.sendHead(t, absent, "Content-Length: 10485760", "Expect: 100-continue")
-		checkRefused(t, res, "404 RNF", "Vault not found for ARN: "+s.arn("absent"))
+		wantRefused(t, res, 404, notFound, "Vault not found for ARN: "+s.arn("absent"))
 	})
 	t.Run("edge 107 the same bytes twice", func(t *testing.T) {
 		s.CreateVault(t, "twice")
@@ -208,7 +195,7 @@ func TestUploadHashRows(t *testing.T) {
 		}
 	})
 	t.Run("edge 108 and 109 what a success says", func(t *testing.T) {
-		res := s.want(t, 201, good)
+		res := s.Want(t, 201, good)
 		id := res.Header.Get("x-amz-archive-id")
 		if len(id) != 138 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
 			t.Errorf("id %q of %d characters", id, len(id))
@@ -237,7 +224,7 @@ func TestDescriptionRows(t *testing.T) {
 		stored := map[string]string{full: full, `{"a":"\"b,c"}`: `{"a":"\"b,c"}`, "two   inside ": "two   inside", "%20": "%20"}
 		ids := make(map[string]string)
 		for sent, want := range stored {
-			ids[s.want(t, 201, described(sent)).Header.Get("x-amz-archive-id")] = want
+			ids[s.Want(t, 201, described(sent)).Header.Get("x-amz-archive-id")] = want
 		}
 		for _, a := range s.inventory(t, "v") {
 			if want := ids[a.ArchiveID]; a.ArchiveDescription != want {
@@ -250,16 +237,17 @@ func TestDescriptionRows(t *testing.T) {
 		}
 	})
 	t.Run("edge 104 1,025 characters", func(t *testing.T) {
-		s.refused(t, "400 IPV", "Invalid archive description: it has 1025 characters, the limit is 1024", described(full+"x"))
+		s.refused(t, 400, invalid, "Invalid archive description: it has 1025 characters, the limit is 1024", described(full+"x"))
 	})
 	t.Run("edge 105 other characters", func(t *testing.T) {
 		for _, text := range []string{"café", "a\tb", "\xff"} {
-			s.refused(t, "400 IPV", "Invalid archive description: only printable ASCII characters (0x20 to 0x7E) are allowed: "+fmt.Sprintf("%q", text), described(text))
+			message := fmt.Sprintf("Invalid archive description: only printable ASCII characters (0x20 to 0x7E) are allowed: %q", text)
+			s.refused(t, 400, invalid, message, described(text))
 		}
 		post := moraintest.Request{Method: "POST", Path: "/-/vaults/v/archives", Header: nothing}
 		for _, text := range []string{"a\x7fb", "\x00", "a\x1f"} { // net/http refuses these itself
 			res := s.sendHead(t, post, "Content-Length: 10", "x-amz-archive-description: "+text)
-			checkRefused(t, res, "400 IPV", "The request cannot be read: Bad Request: invalid header value")
+			wantRefused(t, res, 400, invalid, "The request cannot be read: Bad Request: invalid header value")
 		}
 	})
 	t.Run("edge 106 no description", func(t *testing.T) {
@@ -286,31 +274,31 @@ func TestDeleteArchiveRows(t *testing.T) {
 		s.remove(t, "/-/vaults/a/archives/"+id)
 	})
 	t.Run("edge 111 twice", func(t *testing.T) {
-		before := s.volumes(t)
+		before := volumeFiles(t, s.Server)
 		a := s.Upload(t, "a", body, "")
 		s.remove(t, "/-/vaults/a/archives/"+a)
-		if got := s.volumes(t); got != before {
+		if got := volumeFiles(t, s.Server); got != before {
 			t.Errorf("%d volumes after the deletion, %d before the upload", got, before)
 		}
 		s.remove(t, "/-/vaults/a/archives/"+a)
-		s.refused(t, "404 RNF", "The archive ID was not found: "+a, moraintest.Request{Method: "POST", Path: "/-/vaults/a/jobs",
+		s.refused(t, 404, notFound, "The archive ID was not found: "+a, moraintest.Request{Method: "POST", Path: "/-/vaults/a/jobs",
 			Body: []byte(`{"Type":"archive-retrieval","ArchiveId":"` + a + `"}`)})
 	})
 	t.Run("edge 112 an archive of another vault", func(t *testing.T) {
 		a := s.Upload(t, "a", body, "")
-		s.refused(t, "400 IPV", "Invalid vault name: "+s.arn("b"), moraintest.Request{Method: "DELETE", Path: "/-/vaults/b/archives/" + a})
+		s.refused(t, 400, invalid, "Invalid vault name: "+s.arn("b"), moraintest.Request{Method: "DELETE", Path: "/-/vaults/b/archives/" + a})
 		if got := s.retrieve(t, "a", a); got != string(body) {
 			t.Errorf("retrieved %q", got)
 		}
 		other := s.AddAccount(t, "other")
-		s.want(t, 201, moraintest.Request{Method: "PUT", Path: "/-/vaults/b", Key: other})
-		s.refused(t, "404 RNF", "The archive ID was not found: "+a, moraintest.Request{Method: "DELETE", Path: "/-/vaults/b/archives/" + a, Key: other})
+		s.Want(t, 201, moraintest.Request{Method: "PUT", Path: "/-/vaults/b", Key: other})
+		s.refused(t, 404, notFound, "The archive ID was not found: "+a, moraintest.Request{Method: "DELETE", Path: "/-/vaults/b/archives/" + a, Key: other})
 	})
 	t.Run("edge 113 an id that was never issued", func(t *testing.T) {
 		for _, id := range []string{strings.Repeat("x", 138), "short", "-"} {
-			s.refused(t, "404 RNF", "The archive ID was not found: "+id, moraintest.Request{Method: "DELETE", Path: "/-/vaults/a/archives/" + id})
+			s.refused(t, 404, notFound, "The archive ID was not found: "+id, moraintest.Request{Method: "DELETE", Path: "/-/vaults/a/archives/" + id})
 		}
-		s.refused(t, "404 RNF", "Vault not found for ARN: "+s.arn("absent"), moraintest.Request{Method: "DELETE", Path: "/-/vaults/absent/archives/x"})
+		s.refused(t, 404, notFound, "Vault not found for ARN: "+s.arn("absent"), moraintest.Request{Method: "DELETE", Path: "/-/vaults/absent/archives/x"})
 	})
 }
 

@@ -11,15 +11,6 @@ import (
 	"github.com/moraine-archive/moraine/internal/protocol"
 )
 
-// The codes of authentication.
-const (
-	noToken      = "MissingAuthenticationTokenException"
-	incomplete   = "IncompleteSignatureException"
-	unrecognized = "UnrecognizedClientException"
-	badSignature = "InvalidSignatureException"
-	denied       = "AccessDeniedException"
-)
-
 // plain returns a request for an operation that is right in all but what its target names.
 func plain(op protocol.Operation, account, vault string) rawRequest {
 	r := rawRequest{method: op.Method, target: targetOf(op, account, vault)}
@@ -73,7 +64,8 @@ func TestAuthenticationFails(t *testing.T) {
 		{"edge 48 presigned", func(r *rawRequest) {
 			r.without = []string{"authorization", "x-amz-date"}
 			r.target += map[bool]string{true: "&", false: "?"}[strings.Contains(r.target, "?")] + "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" + s.Key.ID +
-				"%2F20240229%2Fus-east-1%2Fglacier%2Faws4_request&X-Amz-Date=20240229T101112Z&X-Amz-Expires=300&X-Amz-SignedHeaders=host&X-Amz-Signature=" + strings.Repeat("0", 64)
+				"%2F20240229%2Fus-east-1%2Fglacier%2Faws4_request&X-Amz-Date=20240229T101112Z&X-Amz-Expires=300" +
+				"&X-Amz-SignedHeaders=host&X-Amz-Signature=" + strings.Repeat("0", 64)
 		}, 400, noToken, ""},
 	}
 	for _, row := range rows {
@@ -86,7 +78,9 @@ func TestAuthenticationFails(t *testing.T) {
 		})
 	}
 	t.Run("edge 47 payload that is not hashed", func(t *testing.T) {
-		for _, hash := range []string{"UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", strings.ToUpper(moraintest.Hex([]byte(small)))} {
+		for _, hash := range []string{
+			"UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", strings.ToUpper(moraintest.Hex([]byte(small))),
+		} {
 			for _, op := range protocol.Operations() {
 				r := plain(op, "-", "v")
 				r.lines = append(slices.DeleteFunc(r.lines, func(l string) bool { return headerName(l) == "x-amz-content-sha256" }), "x-amz-content-sha256: "+hash)
@@ -252,7 +246,8 @@ func TestAccounts(t *testing.T) {
 			}
 		}
 	})
-	if body := s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults", Key: other}).Body; strings.Count(body, `"VaultName"`) != 1 || !strings.Contains(body, "theirs") {
+	body := s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults", Key: other}).Body
+	if strings.Count(body, `"VaultName"`) != 1 || !strings.Contains(body, "theirs") {
 		t.Errorf("the other account has %s", body)
 	}
 }

@@ -14,38 +14,39 @@ import (
 	"github.com/moraine-archive/moraine/internal/moraintest"
 )
 
-// lastInventory returns the LastInventoryDate of the vault, nil for null.
-func (v jobVault) lastInventory(t *testing.T) any {
+// lastInventory returns the LastInventoryDate of the vault, "" for null.
+func (v jobVault) lastInventory(t *testing.T) string {
 	t.Helper()
-	return v.get(t, "").JSON(t)["LastInventoryDate"]
+	date, _ := v.Want(t, 200, moraintest.Request{Method: "GET", Path: v.path()}).JSON(t)["LastInventoryDate"].(string)
+	return date
 }
 
 // awaitInventory lets a day pass, waits for the inventory that is due then, and returns its date.
-func (v jobVault) awaitInventory(t *testing.T) string {
+func (v jobVault) awaitInventory(t *testing.T) (date string) {
 	t.Helper()
 	before := v.lastInventory(t)
 	v.Advance(24 * time.Hour)
-	for range 2000 {
-		if at := v.lastInventory(t); at != before {
-			return at.(string)
-		}
-		time.Sleep(5 * time.Millisecond) // the worker runs in real time
-	}
-	t.Fatalf("vault %s: no inventory after that of %v", v.name, before)
-	return ""
+	moraintest.Eventually(t, "an inventory of "+v.name, func() bool {
+		date = v.lastInventory(t)
+		return date != before
+	})
+	return date
 }
 
 // An inventory is the JSON document of an inventory job.
 type inventory struct {
 	VaultARN      string
 	InventoryDate string
-	ArchiveList   []struct {
-		ArchiveID          string `json:"ArchiveId"`
-		ArchiveDescription string
-		CreationDate       string
-		Size               int64
-		SHA256TreeHash     string
-	}
+	ArchiveList   []listed
+}
+
+// listed is an archive in an inventory.
+type listed struct {
+	ArchiveID          string `json:"ArchiveId"`
+	ArchiveDescription string
+	CreationDate       string
+	Size               int64
+	SHA256TreeHash     string
 }
 
 func (i inventory) ids() []string {
@@ -77,12 +78,13 @@ func (v jobVault) inventory(t *testing.T, parameters string, args ...any) (ids [
 
 func TestNoInventoryYet(t *testing.T) {
 	refusal := func(v jobVault) string {
-		return "Inventory retrieval jobs for vault " + v.arn() + " cannot be initiated yet, as Amazon Glacier has not yet generated an initial inventory for this vault."
+		return "Inventory retrieval jobs for vault " + v.arn() +
+			" cannot be initiated yet, as Amazon Glacier has not yet generated an initial inventory for this vault."
 	}
 	t.Run("edge 169 default, never written to", func(t *testing.T) {
 		v := newJobVault(t, moraintest.Start(t), "photos")
 		res := v.post(t, `{"Type":"inventory-retrieval"}`)
-		wantJobError(t, res, 404, codeRNF, refusal(v))
+		wantError(t, res, 404, notFound, refusal(v))
 		v.Upload(t, v.name, []byte("x"), "")
 		wantInitiated(t, v, v.post(t, `{"Type":"inventory-retrieval"}`)) // always current
 	})
@@ -90,8 +92,8 @@ func TestNoInventoryYet(t *testing.T) {
 		v := newJobVault(t, moraintest.Start(t, moraintest.Emulate), "photos")
 		v.Upload(t, v.name, []byte("x"), "")
 		v.Advance(23 * time.Hour)
-		wantJobError(t, v.post(t, `{"Type":"inventory-retrieval"}`), 404, codeRNF, refusal(v))
-		wantJobError(t, v.post(t, `{"Type":"inventory-retrieval","Format":"csv"}`), 400, codeIPV, "Invalid format") // syntax comes first
+		wantError(t, v.post(t, `{"Type":"inventory-retrieval"}`), 404, notFound, refusal(v))
+		wantError(t, v.post(t, `{"Type":"inventory-retrieval","Format":"csv"}`), 400, invalid, "Invalid format") // syntax comes first
 		v.awaitInventory(t)
 		wantInitiated(t, v, v.post(t, `{"Type":"inventory-retrieval"}`))
 	})
@@ -301,12 +303,12 @@ func TestInventoryPages(t *testing.T) {
 		attic := newJobVault(t, v.Server, "attic")
 		attic.Upload(t, attic.name, []byte("x"), "")
 		body := `{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Marker":"` + marker + `"}}`
-		wantJobError(t, attic.post(t, body), 400, codeIPV, "Invalid marker: "+marker)
+		wantError(t, attic.post(t, body), 400, invalid, "Invalid marker: "+marker)
 	})
 	t.Run("edge 238 marker of another list", func(t *testing.T) {
 		_, of := v.listed(t, "limit=1")
 		body := fmt.Sprintf(`{"Type":"inventory-retrieval","InventoryRetrievalParameters":{"Marker":"%s"}}`, of)
-		wantJobError(t, v.post(t, body), 400, codeIPV, fmt.Sprintf("Invalid marker: %s", of))
+		wantError(t, v.post(t, body), 400, invalid, fmt.Sprintf("Invalid marker: %s", of))
 	})
 	t.Run("edge 238 damaged marker", func(t *testing.T) {
 		for i := range len(marker) {
@@ -406,7 +408,7 @@ func TestInventorySnapshots(t *testing.T) {
 	t.Run("edge 228 229 changes after the snapshot", func(t *testing.T) {
 		v.wantSnapshot(t, before, first, a, b)
 		v.wantSnapshot(t, page, first, a)
-		wantJobError(t, v.post(t, `{"Type":"archive-retrieval","ArchiveId":"`+a+`"}`), 404, codeRNF, "The archive ID was not found: "+a)
+		wantError(t, v.post(t, `{"Type":"archive-retrieval","ArchiveId":"`+a+`"}`), 404, notFound, "The archive ID was not found: "+a)
 	})
 	t.Run("edge 239 sizes of the vault and of its archives", func(t *testing.T) {
 		if d := v.get(t, "").JSON(t); d["NumberOfArchives"] != 2.0 || d["SizeInBytes"] != float64(1+2+2*32768) {

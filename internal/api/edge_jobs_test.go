@@ -64,19 +64,13 @@ func (v jobVault) output(t *testing.T, job, byteRange string) moraintest.Respons
 // remove deletes an archive.
 func (v jobVault) remove(t *testing.T, archive string) {
 	t.Helper()
-	if res := v.Do(t, moraintest.Request{Method: "DELETE", Path: v.path() + "/archives/" + archive}); res.Status != 204 {
-		t.Fatalf("DeleteArchive: status %d: %s", res.Status, res.Body)
-	}
+	v.Want(t, 204, moraintest.Request{Method: "DELETE", Path: v.path() + "/archives/" + archive})
 }
 
 // listed returns the ids of ListJobs and the marker, nil for null.
 func (v jobVault) listed(t *testing.T, query string) (ids []string, marker any) {
 	t.Helper()
-	res := v.get(t, "/jobs?"+query)
-	if res.Status != 200 {
-		t.Fatalf("ListJobs with %q: status %d: %s", query, res.Status, res.Body)
-	}
-	doc := res.JSON(t)
+	doc := v.Want(t, 200, moraintest.Request{Method: "GET", Path: v.path() + "/jobs?" + query}).JSON(t)
 	for _, job := range doc["JobList"].([]any) {
 		ids = append(ids, job.(map[string]any)["JobId"].(string))
 	}
@@ -91,22 +85,6 @@ func (v jobVault) inProgress(t *testing.T, job string) map[string]any {
 		t.Fatalf("job %s is not in progress: %v", job, d)
 	}
 	return d
-}
-
-// Codes of errors, as the specification abbreviates them.
-const (
-	codeIPV = "InvalidParameterValueException"
-	codeMPV = "MissingParameterValueException"
-	codeRNF = "ResourceNotFoundException"
-	codeSER = "SerializationException"
-)
-
-// wantJobError holds a response against the error that it must be. The message is a prefix.
-func wantJobError(t *testing.T, res moraintest.Response, status int, code, message string) {
-	t.Helper()
-	if res.Status != status || res.Code() != code || !strings.HasPrefix(res.Message(), message) {
-		t.Errorf("status %d: %s\nwant status %d, %s, message %q", res.Status, res.Body, status, code, message)
-	}
 }
 
 // jobFixture is a vault with the archives that the rows on InitiateJob speak of.
@@ -144,74 +122,74 @@ func TestInitiateJobRefused(t *testing.T) {
 		code       string
 		message    string
 	}{
-		{"159 no body", ``, 400, codeMPV, "Required parameter missing: Job Parameters"},
-		{"160 no type", `{}`, 400, codeMPV, "Required parameter missing: type"},
-		{"160 type null", `{"Type":null}`, 400, codeMPV, "Required parameter missing: type"},
-		{"160 wrapped, no type", `{"jobParameters":{}}`, 400, codeMPV, "Required parameter missing: type"},
-		{"161 type in other case", `{"Type":"Archive-Retrieval","ArchiveId":"{seven}"}`, 400, codeIPV, `Invalid job type: "Archive-Retrieval"`},
-		{"161 member in other case", `{"type":"archive-retrieval","ArchiveId":"{seven}"}`, 400, codeMPV, "Required parameter missing: type"},
-		{"162 no archive id", `{"Type":"archive-retrieval"}`, 400, codeMPV, "Required parameter missing: ArchiveId"},
-		{"162 archive id null", `{"Type":"archive-retrieval","ArchiveId":null}`, 400, codeMPV, "Required parameter missing: ArchiveId"},
-		{"163 inventory with archive id", inventory + `"ArchiveId":"{seven}"}`, 400, codeIPV, ""},
-		{"164 inventory with range", inventory + `"RetrievalByteRange":"0-1048575"}`, 400, codeIPV, ""},
-		{"166 unknown archive", `{"Type":"archive-retrieval","ArchiveId":"{unknown}"}`, 404, codeRNF, "The archive ID was not found: {unknown}"},
-		{"166 an id of no archive", `{"Type":"archive-retrieval","ArchiveId":"x"}`, 404, codeRNF, "The archive ID was not found: x"},
-		{"167 deleted archive", `{"Type":"archive-retrieval","ArchiveId":"{deleted}"}`, 404, codeRNF, "The archive ID was not found: {deleted}"},
-		{"168 archive of another vault", `{"Type":"archive-retrieval","ArchiveId":"{elsewhere}"}`, 400, codeIPV, "Invalid vault name: " + f.arn()},
-		{"170 format in lower case", inventory + `"Format":"csv"}`, 400, codeIPV, `Invalid format: "csv"`},
-		{"170 unknown format", inventory + `"Format":"XML"}`, 400, codeIPV, `Invalid format: "XML"`},
-		{"171 tier in lower case", archive + `"Tier":"expedited"}`, 400, codeIPV, `Invalid tier: "expedited"`},
-		{"171 tier of an inventory", inventory + `"Tier":"expedited"}`, 400, codeIPV, `Invalid tier: "expedited"`},
-		{"174 start not aligned", archive + `"RetrievalByteRange":"1-1048576"}`, 400, codeIPV, "Invalid retrieval byte range: 1-1048576"},
-		{"175 end not aligned", archive + `"RetrievalByteRange":"0-1048576"}`, 400, codeIPV, "Invalid retrieval byte range: 0-1048576"},
-		{"177 end beyond the archive", `{"Type":"archive-retrieval","ArchiveId":"{five}","RetrievalByteRange":"5242880-6291455"}`, 400, codeIPV, ""},
-		{"177 start beyond the archive", archive + `"RetrievalByteRange":"7340032-8388607"}`, 400, codeIPV, ""},
-		{"178 beyond one byte", `{"Type":"archive-retrieval","ArchiveId":"{byte}","RetrievalByteRange":"0-1048575"}`, 400, codeIPV, ""},
-		{"179 unit", archive + `"RetrievalByteRange":"bytes=0-1048575"}`, 400, codeIPV, `Invalid retrieval byte range: "bytes=0-1048575"`},
-		{"179 open end", archive + `"RetrievalByteRange":"0-"}`, 400, codeIPV, ""},
-		{"179 open start", archive + `"RetrievalByteRange":"-1048576"}`, 400, codeIPV, ""},
-		{"179 space before", archive + `"RetrievalByteRange":" 0-1048575"}`, 400, codeIPV, ""},
-		{"179 newline after", archive + `"RetrievalByteRange":"0-1048575\n"}`, 400, codeIPV, ""},
-		{"179 sign", archive + `"RetrievalByteRange":"+0-1048575"}`, 400, codeIPV, ""},
-		{"179 two ranges", archive + `"RetrievalByteRange":"0-1048575,2097152-3145727"}`, 400, codeIPV, ""},
-		{"179 end before start", archive + `"RetrievalByteRange":"2097152-1048575"}`, 400, codeIPV, ""},
-		{"179 more than 64 bits", archive + `"RetrievalByteRange":"0-18446744073709551615"}`, 400, codeIPV, ""},
-		{"179 form is seen before the archive", `{"Type":"archive-retrieval","ArchiveId":"{unknown}","RetrievalByteRange":"0-"}`, 400, codeIPV, ""},
-		{"180 description too long", archive + `"Description":"` + strings.Repeat("d", 1025) + `"}`, 400, codeIPV, "Invalid job description"},
-		{"180 description not ASCII", archive + `"Description":"été"}`, 400, codeIPV, "Invalid job description"},
-		{"180 description with a tab", archive + `"Description":"a\tb"}`, 400, codeIPV, "Invalid job description"},
-		{"181 topic no ARN", archive + `"SNSTopic":"not-an-arn"}`, 400, codeIPV, `Invalid SNS topic: "not-an-arn"`},
-		{"181 topic of another service", archive + `"SNSTopic":"arn:aws:sqs:us-east-1:123456789012:q"}`, 400, codeIPV, "Invalid SNS topic"},
-		{"181 topic of an inventory", inventory + `"SNSTopic":"not-an-arn"}`, 400, codeIPV, "Invalid SNS topic"},
-		{"187 select", `{"Type":"select","ArchiveId":"{seven}","SelectParameters":{},"OutputLocation":{}}`, 400, codeIPV, "Select jobs are not supported: no output location is configured"},
-		{"187 parameters of select", archive + `"SelectParameters":{}}`, 400, codeIPV, ""},
-		{"187 output location of an inventory", inventory + `"OutputLocation":{"S3":{}}}`, 400, codeIPV, ""},
-		{"188 limit 0", limited + `"Limit":"0"}}`, 400, codeIPV, "Invalid limit: 0"},
-		{"188 limit x", limited + `"Limit":"x"}}`, 400, codeIPV, "Invalid limit: x"},
-		{"188 limit -1", limited + `"Limit":"-1"}}`, 400, codeIPV, "Invalid limit: -1"},
-		{"188 limit as number 0", limited + `"Limit":0}}`, 400, codeIPV, "Invalid limit: 0"},
-		{"188 limit as fraction", limited + `"Limit":1.5}}`, 400, codeIPV, "Invalid limit: 1.5"},
-		{"190 date without time", limited + `"StartDate":"2024-01-01"}}`, 400, codeIPV, `Invalid StartDate: "2024-01-01"`},
-		{"190 epoch seconds", limited + `"EndDate":"1704067200"}}`, 400, codeIPV, `Invalid EndDate: "1704067200"`},
-		{"190 unknown zone", limited + `"EndDate":"2024-01-01T00:00:00CET"}}`, 400, codeIPV, ""},
-		{"190 no such day", limited + `"StartDate":"2023-02-29T00:00:00Z"}}`, 400, codeIPV, ""},
-		{"190 hour of one digit", limited + `"StartDate":"2024-01-01T1:00:00Z"}}`, 400, codeIPV, ""},
-		{"190 start equals end", limited + `"StartDate":"2024-01-01T00:00:00Z","EndDate":"2024-01-01T01:00:00+01:00"}}`, 400, codeIPV, ""},
-		{"190 start after end", limited + `"StartDate":"2024-01-02T00:00:00Z","EndDate":"2024-01-01T00:00:00Z"}}`, 400, codeIPV, ""},
-		{"238 damaged marker", limited + `"Marker":"abcd"}}`, 400, codeIPV, "Invalid marker: abcd"},
-		{"inventory parameters of an archive", archive + `"InventoryRetrievalParameters":{}}`, 400, codeIPV, ""},
-		{"no JSON", `Type=archive-retrieval`, 400, codeSER, ""},
-		{"no object", `["Type"]`, 400, codeSER, ""},
-		{"null", `null`, 400, codeSER, ""},
-		{"text after the object", inventory + `"Tier":null} x`, 400, codeSER, ""},
-		{"byte order mark", "\ufeff" + inventory + `"Tier":null}`, 400, codeSER, ""},
-		{"number for a string", `{"Type":1}`, 400, codeSER, ""},
-		{"string for an object", inventory + `"InventoryRetrievalParameters":"x"}`, 400, codeSER, ""},
-		{"boolean for a limit", limited + `"Limit":true}}`, 400, codeSER, ""},
-		{"body above 1 MiB", inventory + `"Description":"` + strings.Repeat("d", 1<<20) + `"}`, 400, codeSER, ""},
+		{"159 no body", ``, 400, missing, "Required parameter missing: Job Parameters"},
+		{"160 no type", `{}`, 400, missing, "Required parameter missing: type"},
+		{"160 type null", `{"Type":null}`, 400, missing, "Required parameter missing: type"},
+		{"160 wrapped, no type", `{"jobParameters":{}}`, 400, missing, "Required parameter missing: type"},
+		{"161 type in other case", `{"Type":"Archive-Retrieval","ArchiveId":"{seven}"}`, 400, invalid, `Invalid job type: "Archive-Retrieval"`},
+		{"161 member in other case", `{"type":"archive-retrieval","ArchiveId":"{seven}"}`, 400, missing, "Required parameter missing: type"},
+		{"162 no archive id", `{"Type":"archive-retrieval"}`, 400, missing, "Required parameter missing: ArchiveId"},
+		{"162 archive id null", `{"Type":"archive-retrieval","ArchiveId":null}`, 400, missing, "Required parameter missing: ArchiveId"},
+		{"163 inventory with archive id", inventory + `"ArchiveId":"{seven}"}`, 400, invalid, ""},
+		{"164 inventory with range", inventory + `"RetrievalByteRange":"0-1048575"}`, 400, invalid, ""},
+		{"166 unknown archive", `{"Type":"archive-retrieval","ArchiveId":"{unknown}"}`, 404, notFound, "The archive ID was not found: {unknown}"},
+		{"166 an id of no archive", `{"Type":"archive-retrieval","ArchiveId":"x"}`, 404, notFound, "The archive ID was not found: x"},
+		{"167 deleted archive", `{"Type":"archive-retrieval","ArchiveId":"{deleted}"}`, 404, notFound, "The archive ID was not found: {deleted}"},
+		{"168 archive of another vault", `{"Type":"archive-retrieval","ArchiveId":"{elsewhere}"}`, 400, invalid, "Invalid vault name: " + f.arn()},
+		{"170 format in lower case", inventory + `"Format":"csv"}`, 400, invalid, `Invalid format: "csv"`},
+		{"170 unknown format", inventory + `"Format":"XML"}`, 400, invalid, `Invalid format: "XML"`},
+		{"171 tier in lower case", archive + `"Tier":"expedited"}`, 400, invalid, `Invalid tier: "expedited"`},
+		{"171 tier of an inventory", inventory + `"Tier":"expedited"}`, 400, invalid, `Invalid tier: "expedited"`},
+		{"174 start not aligned", archive + `"RetrievalByteRange":"1-1048576"}`, 400, invalid, "Invalid retrieval byte range: 1-1048576"},
+		{"175 end not aligned", archive + `"RetrievalByteRange":"0-1048576"}`, 400, invalid, "Invalid retrieval byte range: 0-1048576"},
+		{"177 end beyond the archive", `{"Type":"archive-retrieval","ArchiveId":"{five}","RetrievalByteRange":"5242880-6291455"}`, 400, invalid, ""},
+		{"177 start beyond the archive", archive + `"RetrievalByteRange":"7340032-8388607"}`, 400, invalid, ""},
+		{"178 beyond one byte", `{"Type":"archive-retrieval","ArchiveId":"{byte}","RetrievalByteRange":"0-1048575"}`, 400, invalid, ""},
+		{"179 unit", archive + `"RetrievalByteRange":"bytes=0-1048575"}`, 400, invalid, `Invalid retrieval byte range: "bytes=0-1048575"`},
+		{"179 open end", archive + `"RetrievalByteRange":"0-"}`, 400, invalid, ""},
+		{"179 open start", archive + `"RetrievalByteRange":"-1048576"}`, 400, invalid, ""},
+		{"179 space before", archive + `"RetrievalByteRange":" 0-1048575"}`, 400, invalid, ""},
+		{"179 newline after", archive + `"RetrievalByteRange":"0-1048575\n"}`, 400, invalid, ""},
+		{"179 sign", archive + `"RetrievalByteRange":"+0-1048575"}`, 400, invalid, ""},
+		{"179 two ranges", archive + `"RetrievalByteRange":"0-1048575,2097152-3145727"}`, 400, invalid, ""},
+		{"179 end before start", archive + `"RetrievalByteRange":"2097152-1048575"}`, 400, invalid, ""},
+		{"179 more than 64 bits", archive + `"RetrievalByteRange":"0-18446744073709551615"}`, 400, invalid, ""},
+		{"179 form is seen before the archive", `{"Type":"archive-retrieval","ArchiveId":"{unknown}","RetrievalByteRange":"0-"}`, 400, invalid, ""},
+		{"180 description too long", archive + `"Description":"` + strings.Repeat("d", 1025) + `"}`, 400, invalid, "Invalid job description"},
+		{"180 description not ASCII", archive + `"Description":"été"}`, 400, invalid, "Invalid job description"},
+		{"180 description with a tab", archive + `"Description":"a\tb"}`, 400, invalid, "Invalid job description"},
+		{"181 topic no ARN", archive + `"SNSTopic":"not-an-arn"}`, 400, invalid, `Invalid SNS topic: "not-an-arn"`},
+		{"181 topic of another service", archive + `"SNSTopic":"arn:aws:sqs:us-east-1:123456789012:q"}`, 400, invalid, "Invalid SNS topic"},
+		{"181 topic of an inventory", inventory + `"SNSTopic":"not-an-arn"}`, 400, invalid, "Invalid SNS topic"},
+		{"187 select", `{"Type":"select","ArchiveId":"{seven}","SelectParameters":{},"OutputLocation":{}}`, 400, invalid, "Select jobs are not supported: no output location is configured"},
+		{"187 parameters of select", archive + `"SelectParameters":{}}`, 400, invalid, ""},
+		{"187 output location of an inventory", inventory + `"OutputLocation":{"S3":{}}}`, 400, invalid, ""},
+		{"188 limit 0", limited + `"Limit":"0"}}`, 400, invalid, "Invalid limit: 0"},
+		{"188 limit x", limited + `"Limit":"x"}}`, 400, invalid, "Invalid limit: x"},
+		{"188 limit -1", limited + `"Limit":"-1"}}`, 400, invalid, "Invalid limit: -1"},
+		{"188 limit as number 0", limited + `"Limit":0}}`, 400, invalid, "Invalid limit: 0"},
+		{"188 limit as fraction", limited + `"Limit":1.5}}`, 400, invalid, "Invalid limit: 1.5"},
+		{"190 date without time", limited + `"StartDate":"2024-01-01"}}`, 400, invalid, `Invalid StartDate: "2024-01-01"`},
+		{"190 epoch seconds", limited + `"EndDate":"1704067200"}}`, 400, invalid, `Invalid EndDate: "1704067200"`},
+		{"190 unknown zone", limited + `"EndDate":"2024-01-01T00:00:00CET"}}`, 400, invalid, ""},
+		{"190 no such day", limited + `"StartDate":"2023-02-29T00:00:00Z"}}`, 400, invalid, ""},
+		{"190 hour of one digit", limited + `"StartDate":"2024-01-01T1:00:00Z"}}`, 400, invalid, ""},
+		{"190 start equals end", limited + `"StartDate":"2024-01-01T00:00:00Z","EndDate":"2024-01-01T01:00:00+01:00"}}`, 400, invalid, ""},
+		{"190 start after end", limited + `"StartDate":"2024-01-02T00:00:00Z","EndDate":"2024-01-01T00:00:00Z"}}`, 400, invalid, ""},
+		{"238 damaged marker", limited + `"Marker":"abcd"}}`, 400, invalid, "Invalid marker: abcd"},
+		{"inventory parameters of an archive", archive + `"InventoryRetrievalParameters":{}}`, 400, invalid, ""},
+		{"no JSON", `Type=archive-retrieval`, 400, malformed, ""},
+		{"no object", `["Type"]`, 400, malformed, ""},
+		{"null", `null`, 400, malformed, ""},
+		{"text after the object", inventory + `"Tier":null} x`, 400, malformed, ""},
+		{"byte order mark", "\ufeff" + inventory + `"Tier":null}`, 400, malformed, ""},
+		{"number for a string", `{"Type":1}`, 400, malformed, ""},
+		{"string for an object", inventory + `"InventoryRetrievalParameters":"x"}`, 400, malformed, ""},
+		{"boolean for a limit", limited + `"Limit":true}}`, 400, malformed, ""},
+		{"body above 1 MiB", inventory + `"Description":"` + strings.Repeat("d", 1<<20) + `"}`, 400, malformed, ""},
 	} {
 		t.Run("edge "+tt.name, func(t *testing.T) {
-			wantJobError(t, f.post(t, f.names.Replace(tt.body)), tt.status, tt.code, f.names.Replace(tt.message))
+			wantError(t, f.post(t, f.names.Replace(tt.body)), tt.status, tt.code, f.names.Replace(tt.message))
 		})
 	}
 	t.Run("edge 159 to 190 nothing refused is listed", func(t *testing.T) {
@@ -221,15 +199,15 @@ func TestInitiateJobRefused(t *testing.T) {
 	})
 	t.Run("edge 169 a vault that does not exist", func(t *testing.T) {
 		absent := jobVault{f.Server, "absent"}
-		wantJobError(t, absent.post(t, `{"Type":"inventory-retrieval"}`), 404, codeRNF, "Vault not found for ARN: "+absent.arn())
-		wantJobError(t, absent.post(t, `{"Type":"x"}`), 400, codeIPV, "Invalid job type") // syntax comes first
+		wantError(t, absent.post(t, `{"Type":"inventory-retrieval"}`), 404, notFound, "Vault not found for ARN: "+absent.arn())
+		wantError(t, absent.post(t, `{"Type":"x"}`), 400, invalid, "Invalid job type") // syntax comes first
 	})
 	t.Run("edge 168 archive of another account", func(t *testing.T) {
 		other := f.AddAccount(t, "other")
 		f.Do(t, moraintest.Request{Method: "PUT", Path: "/-/vaults/theirs", Key: other})
 		res := f.Do(t, moraintest.Request{Method: "POST", Path: "/-/vaults/theirs/jobs", Key: other,
 			Body: []byte(f.names.Replace(`{"Type":"archive-retrieval","ArchiveId":"{seven}"}`))})
-		wantJobError(t, res, 404, codeRNF, f.names.Replace("The archive ID was not found: {seven}"))
+		wantError(t, res, 404, notFound, f.names.Replace("The archive ID was not found: {seven}"))
 	})
 }
 
@@ -455,7 +433,7 @@ func TestDescribeJob(t *testing.T) {
 				}
 			}
 			check(running)
-			wantJobError(t, v.output(t, id, ""), 400, codeIPV, "The job is not currently available for download: "+id) // edge 207
+			wantError(t, v.output(t, id, ""), 400, invalid, "The job is not currently available for download: "+id) // edge 207
 			if tt.before != nil {
 				tt.before(t)
 			} else {
@@ -467,7 +445,7 @@ func TestDescribeJob(t *testing.T) {
 				t.Errorf("output: status %d, want %s", res.Status, tt.end.output)
 			}
 			if tt.end.status == "Failed" { // edge 208
-				wantJobError(t, v.output(t, id, ""), 400, codeIPV, "The job is not currently available for download: "+id)
+				wantError(t, v.output(t, id, ""), 400, invalid, "The job is not currently available for download: "+id)
 			}
 		})
 	}
@@ -492,16 +470,16 @@ func TestJobsThatAreNotThere(t *testing.T) {
 		{"edge 195 of no vault", jobVault{s, "absent"}, id, "Vault not found for ARN: arn:aws:glacier:us-east-1:123456789012:vaults/absent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			wantJobError(t, tt.vault.get(t, "/jobs/"+tt.job), 404, codeRNF, tt.message)
-			wantJobError(t, tt.vault.output(t, tt.job, ""), 404, codeRNF, tt.message)
+			wantError(t, tt.vault.get(t, "/jobs/"+tt.job), 404, notFound, tt.message)
+			wantError(t, tt.vault.output(t, tt.job, ""), 404, notFound, tt.message)
 		})
 	}
 	t.Run("edge 195 jobs go with their vault", func(t *testing.T) {
 		v.remove(t, archive)
 		v.Do(t, moraintest.Request{Method: "DELETE", Path: v.path()})
-		wantJobError(t, v.get(t, "/jobs/"+id), 404, codeRNF, "Vault not found for ARN: "+v.arn())
+		wantError(t, v.get(t, "/jobs/"+id), 404, notFound, "Vault not found for ARN: "+v.arn())
 		v.CreateVault(t, v.name)
-		wantJobError(t, v.get(t, "/jobs/"+id), 404, codeRNF, "The job ID was not found: "+id)
+		wantError(t, v.get(t, "/jobs/"+id), 404, notFound, "The job ID was not found: "+id)
 	})
 	t.Run("edge 200 topic of the vault", func(t *testing.T) {
 		v.Do(t, moraintest.Request{Method: "PUT", Path: v.path() + "/notification-configuration",
@@ -568,13 +546,13 @@ func TestListJobsFilters(t *testing.T) {
 		{"206 marker damaged", "marker=abcd", "Invalid marker: abcd"},
 	} {
 		t.Run("edge "+tt.name, func(t *testing.T) {
-			wantJobError(t, v.get(t, "/jobs?"+tt.query), 400, codeIPV, tt.message)
+			wantError(t, v.get(t, "/jobs?"+tt.query), 400, invalid, tt.message)
 		})
 	}
 	t.Run("edge 206 marker of another vault", func(t *testing.T) {
 		_, marker := v.listed(t, "limit=1")
 		attic := newJobVault(t, v.Server, "attic")
-		wantJobError(t, attic.get(t, "/jobs?marker="+url.QueryEscape(marker.(string))), 400, codeIPV, "Invalid marker: ")
+		wantError(t, attic.get(t, "/jobs?marker="+url.QueryEscape(marker.(string))), 400, invalid, "Invalid marker: ")
 	})
 }
 

@@ -29,7 +29,7 @@ func wantNoContent(t *testing.T, res moraintest.Response) {
 func TestNotificationConfiguration(t *testing.T) {
 	v := newJobVault(t, moraintest.Start(t), "photos")
 	t.Run("edge 241 nothing set", func(t *testing.T) {
-		wantJobError(t, v.get(t, "/notification-configuration"), 404, codeRNF, "No notification configuration is set for vault: photos")
+		wantError(t, v.get(t, "/notification-configuration"), 404, notFound, "No notification configuration is set for vault: photos")
 	})
 	t.Run("edge 242 nothing to delete", func(t *testing.T) { wantNoContent(t, v.unconfigure(t)) })
 
@@ -55,26 +55,26 @@ func TestNotificationConfiguration(t *testing.T) {
 	}
 	inForce := v.get(t, "/notification-configuration").Body
 	for _, tt := range []struct{ name, body, code, message string }{
-		{"243 unknown event", `{"SNSTopic":"` + topic + `","Events":["ArchiveDeleted"]}`, codeIPV, `Invalid event: "ArchiveDeleted"`},
-		{"243 unknown event among known ones", `{"SNSTopic":"` + topic + `","Events":["ArchiveRetrievalCompleted","ArchiveDeleted"]}`, codeIPV, `Invalid event: "ArchiveDeleted"`},
-		{"243 event in other case", `{"SNSTopic":"` + topic + `","Events":["archiveRetrievalCompleted"]}`, codeIPV, "Invalid event"},
-		{"243 topic no ARN", `{"SNSTopic":"restores","Events":["ArchiveRetrievalCompleted"]}`, codeIPV, `Invalid SNS topic: "restores"`},
-		{"243 topic of another service", `{"SNSTopic":"arn:aws:sqs:us-east-1:123456789012:q","Events":["ArchiveRetrievalCompleted"]}`, codeIPV, "Invalid SNS topic"},
-		{"243 topic without account", `{"SNSTopic":"arn:aws:sns:us-east-1::q","Events":["ArchiveRetrievalCompleted"]}`, codeIPV, "Invalid SNS topic"},
-		{"244 no topic", `{"Events":["ArchiveRetrievalCompleted"]}`, codeMPV, "Required parameter missing: SNSTopic"},
-		{"244 topic null", `{"SNSTopic":null,"Events":["ArchiveRetrievalCompleted"]}`, codeMPV, "Required parameter missing: SNSTopic"},
-		{"244 no events", `{"SNSTopic":"` + topic + `"}`, codeMPV, "Required parameter missing: Events"},
-		{"244 events null", `{"SNSTopic":"` + topic + `","Events":null}`, codeMPV, "Required parameter missing: Events"},
-		{"244 neither", `{}`, codeMPV, "Required parameter missing: "},
-		{"244 no body", ``, codeMPV, "Required parameter missing: "},
-		{"245 no event", `{"SNSTopic":"` + topic + `","Events":[]}`, codeIPV, "Invalid Events"},
-		{"245 events no list", `{"SNSTopic":"` + topic + `","Events":"ArchiveRetrievalCompleted"}`, codeSER, "Events must be"},
-		{"245 event no string", `{"SNSTopic":"` + topic + `","Events":[1]}`, codeSER, "Events must be"},
-		{"245 topic no string", `{"SNSTopic":{},"Events":["ArchiveRetrievalCompleted"]}`, codeSER, "SNSTopic must be"},
-		{"245 no JSON", `SNSTopic=x`, codeSER, ""},
+		{"243 unknown event", `{"SNSTopic":"` + topic + `","Events":["ArchiveDeleted"]}`, invalid, `Invalid event: "ArchiveDeleted"`},
+		{"243 unknown event among known ones", `{"SNSTopic":"` + topic + `","Events":["ArchiveRetrievalCompleted","ArchiveDeleted"]}`, invalid, `Invalid event: "ArchiveDeleted"`},
+		{"243 event in other case", `{"SNSTopic":"` + topic + `","Events":["archiveRetrievalCompleted"]}`, invalid, "Invalid event"},
+		{"243 topic no ARN", `{"SNSTopic":"restores","Events":["ArchiveRetrievalCompleted"]}`, invalid, `Invalid SNS topic: "restores"`},
+		{"243 topic of another service", `{"SNSTopic":"arn:aws:sqs:us-east-1:123456789012:q","Events":["ArchiveRetrievalCompleted"]}`, invalid, "Invalid SNS topic"},
+		{"243 topic without account", `{"SNSTopic":"arn:aws:sns:us-east-1::q","Events":["ArchiveRetrievalCompleted"]}`, invalid, "Invalid SNS topic"},
+		{"244 no topic", `{"Events":["ArchiveRetrievalCompleted"]}`, missing, "Required parameter missing: SNSTopic"},
+		{"244 topic null", `{"SNSTopic":null,"Events":["ArchiveRetrievalCompleted"]}`, missing, "Required parameter missing: SNSTopic"},
+		{"244 no events", `{"SNSTopic":"` + topic + `"}`, missing, "Required parameter missing: Events"},
+		{"244 events null", `{"SNSTopic":"` + topic + `","Events":null}`, missing, "Required parameter missing: Events"},
+		{"244 neither", `{}`, missing, "Required parameter missing: "},
+		{"244 no body", ``, missing, "Required parameter missing: "},
+		{"245 no event", `{"SNSTopic":"` + topic + `","Events":[]}`, invalid, "Invalid Events"},
+		{"245 events no list", `{"SNSTopic":"` + topic + `","Events":"ArchiveRetrievalCompleted"}`, malformed, "Events must be"},
+		{"245 event no string", `{"SNSTopic":"` + topic + `","Events":[1]}`, malformed, "Events must be"},
+		{"245 topic no string", `{"SNSTopic":{},"Events":["ArchiveRetrievalCompleted"]}`, malformed, "SNSTopic must be"},
+		{"245 no JSON", `SNSTopic=x`, malformed, ""},
 	} {
 		t.Run("edge "+tt.name, func(t *testing.T) {
-			wantJobError(t, v.configure(t, tt.body), 400, tt.code, tt.message)
+			wantError(t, v.configure(t, tt.body), 400, tt.code, tt.message)
 			if got := v.get(t, "/notification-configuration").Body; got != inForce {
 				t.Errorf("the configuration was %s and is %s", inForce, got)
 			}
@@ -88,15 +88,15 @@ func TestNotificationConfiguration(t *testing.T) {
 	})
 	t.Run("edge 242 deleted", func(t *testing.T) {
 		wantNoContent(t, v.unconfigure(t))
-		wantJobError(t, v.get(t, "/notification-configuration"), 404, codeRNF, "No notification configuration is set for vault: photos")
+		wantError(t, v.get(t, "/notification-configuration"), 404, notFound, "No notification configuration is set for vault: photos")
 		wantNoContent(t, v.unconfigure(t))
 	})
 	t.Run("edge 241 vault that does not exist", func(t *testing.T) {
 		absent := jobVault{v.Server, "absent"}
 		message := "Vault not found for ARN: " + absent.arn()
-		wantJobError(t, absent.get(t, "/notification-configuration"), 404, codeRNF, message)
-		wantJobError(t, absent.unconfigure(t), 404, codeRNF, message)
-		wantJobError(t, absent.configure(t, `{"SNSTopic":"`+topic+`","Events":["ArchiveRetrievalCompleted"]}`), 404, codeRNF, message)
-		wantJobError(t, absent.configure(t, `{"SNSTopic":"`+topic+`","Events":[]}`), 400, codeIPV, "Invalid Events") // syntax comes first
+		wantError(t, absent.get(t, "/notification-configuration"), 404, notFound, message)
+		wantError(t, absent.unconfigure(t), 404, notFound, message)
+		wantError(t, absent.configure(t, `{"SNSTopic":"`+topic+`","Events":["ArchiveRetrievalCompleted"]}`), 404, notFound, message)
+		wantError(t, absent.configure(t, `{"SNSTopic":"`+topic+`","Events":[]}`), 400, invalid, "Invalid Events") // syntax comes first
 	})
 }

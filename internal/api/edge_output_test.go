@@ -28,27 +28,19 @@ func (v jobVault) uploadParts(t *testing.T, b []byte, partSize int, description 
 	if partSize == 0 {
 		return v.Upload(t, v.name, b, description)
 	}
-	do := func(status int, r moraintest.Request) http.Header {
-		t.Helper()
-		res := v.Do(t, r)
-		if res.Status != status {
-			t.Fatalf("%s %s: status %d, want %d: %s", r.Method, r.Path, res.Status, status, res.Body)
-		}
-		return res.Header
-	}
 	upload := v.path() + "/multipart-uploads"
-	upload += "/" + do(201, moraintest.Request{Method: "POST", Path: upload, Header: map[string]string{
+	upload += "/" + v.Want(t, 201, moraintest.Request{Method: "POST", Path: upload, Header: map[string]string{
 		"x-amz-part-size": fmt.Sprint(partSize), "x-amz-archive-description": description,
-	}}).Get("x-amz-multipart-upload-id")
+	}}).Header.Get("x-amz-multipart-upload-id")
 	for first := (len(b) - 1) / partSize * partSize; first >= 0; first -= partSize {
 		part := b[first:min(first+partSize, len(b))]
 		h := moraintest.UploadHeaders(part)
 		h["Content-Range"] = contentRange(first, first+len(part)-1)
-		do(204, moraintest.Request{Method: "PUT", Path: upload, Header: h, Body: part})
+		v.Want(t, 204, moraintest.Request{Method: "PUT", Path: upload, Header: h, Body: part})
 	}
-	return do(201, moraintest.Request{Method: "POST", Path: upload, Header: map[string]string{
+	return v.Want(t, 201, moraintest.Request{Method: "POST", Path: upload, Header: map[string]string{
 		"x-amz-archive-size": fmt.Sprint(len(b)), "x-amz-sha256-tree-hash": moraintest.TreeHash(b),
-	}}).Get("x-amz-archive-id")
+	}}).Header.Get("x-amz-archive-id")
 }
 
 // A download is a range of a job's output, and what has to come back.
@@ -374,11 +366,7 @@ func TestGetJobOutputRanges(t *testing.T) {
 		}
 		for _, byteRange := range []string{fmt.Sprintf("bytes=%d-", size), fmt.Sprintf("bytes=%d-%d", size, size+9), "bytes=999999999999-"} {
 			t.Run(fmt.Sprintf("edge 214 %s, parts of %d MiB", byteRange, way/mib), func(t *testing.T) {
-				res := v.output(t, job, byteRange)
-				wantJobError(t, res, 400, codeIPV, "The start of the range is larger than size of retrieved data: "+byteRange)
-				if got := res.Header.Get("Content-Type"); got != "application/json" {
-					t.Errorf("Content-Type of the error %q", got)
-				}
+				wantError(t, v.output(t, job, byteRange), 400, invalid, "The start of the range is larger than size of retrieved data: "+byteRange)
 			})
 		}
 	}
@@ -421,7 +409,7 @@ func TestGetJobOutputHeaders(t *testing.T) {
 				t.Error("a tree hash for a range that has none")
 			}
 			beyond := fmt.Sprintf("bytes=%d-", len(whole.Body))
-			wantJobError(t, v.output(t, tt.job, beyond), 400, codeIPV, "The start of the range is larger than size of retrieved data: "+beyond)
+			wantError(t, v.output(t, tt.job, beyond), 400, invalid, "The start of the range is larger than size of retrieved data: "+beyond)
 		})
 	}
 	t.Run("edge 226 conditions are ignored and nothing is compressed", func(t *testing.T) {
@@ -498,24 +486,19 @@ func TestDeletedWhileOffered(t *testing.T) {
 			second, _ := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s","RetrievalByteRange":"4194304-7340031"}`, archive)
 			v.remove(t, archive)
 			v.remove(t, archive) // again
-			wantJobError(t, v.post(t, `{"Type":"archive-retrieval","ArchiveId":"`+archive+`"}`), 404, codeRNF, "The archive ID was not found: "+archive)
+			wantError(t, v.post(t, `{"Type":"archive-retrieval","ArchiveId":"`+archive+`"}`), 404, notFound, "The archive ID was not found: "+archive)
 			download{"", 200, data, moraintest.TreeHash(data)}.check(t, v, first, size)
 			download{"bytes=0-2097151", 206, data[4*mib : 6*mib], node4to6}.check(t, v, second, 3*mib)
 
 			v.Advance(23*time.Hour + time.Minute)
-			wantJobError(t, v.output(t, first, ""), 404, codeRNF, "The job ID was not found: "+first)
+			wantError(t, v.output(t, first, ""), 404, notFound, "The job ID was not found: "+first)
 			download{"", 200, data[4*mib:], node4to7}.check(t, v, second, 3*mib)
 			v.Advance(24 * time.Hour) // both have expired; a download of the second may still run
 			if found, err := v.Service().Sweep(context.Background()); err != nil || found.Removed != 0 || diskUse(t, v.Server) < size {
 				t.Errorf("sweep: %+v, %v; the files have %d bytes", found, err, diskUse(t, v.Server))
 			}
 			v.Advance(24 * time.Hour)
-			for i := 0; diskUse(t, v.Server) >= size; i++ {
-				if i == 2000 {
-					t.Fatalf("the bytes of the archive have not gone: the files have %d bytes", diskUse(t, v.Server))
-				}
-				time.Sleep(5 * time.Millisecond) // the worker runs in real time
-			}
+			moraintest.Eventually(t, "the bytes of the archive to go", func() bool { return diskUse(t, v.Server) < size })
 			v.remove(t, archive) // the deletion is remembered
 		})
 	}
@@ -538,7 +521,7 @@ func TestDownloadOutlivesItsJob(t *testing.T) {
 		}
 		v.remove(t, archive)
 		v.Advance(25 * time.Hour)
-		wantJobError(t, v.get(t, "/jobs/"+job), 404, codeRNF, "The job ID was not found: "+job)
+		wantError(t, v.get(t, "/jobs/"+job), 404, notFound, "The job ID was not found: "+job)
 		rest, err := io.ReadAll(res.Body)
 		if err != nil || !bytes.Equal(append(got, rest...), data) {
 			t.Errorf("%d bytes, %v", len(got)+len(rest), err)
@@ -594,8 +577,8 @@ func TestJobExpiry(t *testing.T) {
 			t.Run("edge 210 expired", func(t *testing.T) {
 				v.Advance(6 * time.Minute)
 				for _, job := range jobs {
-					wantJobError(t, v.get(t, "/jobs/"+job), 404, codeRNF, "The job ID was not found: "+job)
-					wantJobError(t, v.output(t, job, ""), 404, codeRNF, "The job ID was not found: "+job)
+					wantError(t, v.get(t, "/jobs/"+job), 404, notFound, "The job ID was not found: "+job)
+					wantError(t, v.output(t, job, ""), 404, notFound, "The job ID was not found: "+job)
 				}
 				if ids, _ := v.listed(t, ""); !slices.Equal(ids, []string{running}) {
 					t.Errorf("jobs %q are listed, want only %s", ids, running)

@@ -233,7 +233,7 @@ func TestTransportRouting(t *testing.T) {
 		}
 		signed := rawRequest{method: "GET", target: "/-/vaults/v"}.text(s.Server)
 		res := exchange(t, s.Server, "GET", strings.Replace(signed, "/v HTTP", "/v/ HTTP", 1))
-		wantError(t, res, 403, "InvalidSignatureException", "The request signature we calculated does not match")
+		wantError(t, res, 403, badSignature, "The request signature we calculated does not match")
 	})
 	t.Run("edge 10 unknown resource", func(t *testing.T) {
 		for _, target := range []string{
@@ -242,7 +242,7 @@ func TestTransportRouting(t *testing.T) {
 		} {
 			for _, without := range [][]string{nil, {"authorization", "x-amz-glacier-version"}} {
 				res := sendRaw(t, s.Server, rawRequest{method: "GET", target: target, without: without})
-				wantError(t, res, 404, "UnknownOperationException", "There is no resource at ")
+				wantError(t, res, 404, unknown, "There is no resource at ")
 			}
 		}
 	})
@@ -263,7 +263,7 @@ func TestTransportRouting(t *testing.T) {
 					t.Errorf("%s %s: Allow %q, want %q", method, target, got, allowed)
 				}
 				if method != "HEAD" {
-					wantError(t, res, 405, "UnknownOperationException", "The method "+method+" is not allowed at ")
+					wantError(t, res, 405, unknown, "The method "+method+" is not allowed at ")
 				} else if res.Status != 405 || res.Body != "" {
 					t.Errorf("HEAD %s: status %d, body %q", target, res.Status, res.Body)
 				}
@@ -303,7 +303,7 @@ func TestTransportBodies(t *testing.T) {
 		for _, r := range []rawRequest{s.creations()["/vaults/v/archives/"], part(s.upload)} {
 			r.body = ""
 			res := sendRaw(t, s.Server, r)
-			wantError(t, res, 400, "MissingParameterValueException", "Required parameter missing: Content-Length")
+			wantError(t, res, 400, missing, "Required parameter missing: Content-Length")
 		}
 	})
 	jsonTargets := map[string]struct{ method, body string }{
@@ -324,7 +324,7 @@ func TestTransportBodies(t *testing.T) {
 		t.Run("edge 20, edge 21 malformed "+target, func(t *testing.T) {
 			for _, body := range []string{`{"Type":`, `[]`, `"x"`, `null`, `1`, `true`, `{"Type":"archive-retrieval"}x`, `{} {}`, `{'a':1}`, `{"a":1,}`} {
 				res := sendRaw(t, s.Server, rawRequest{method: r.method, target: target, body: body})
-				wantError(t, res, 400, "SerializationException", "The body is not a JSON object")
+				wantError(t, res, 400, malformed, "The body is not a JSON object")
 			}
 		})
 		t.Run("edge 22 unknown member "+target, func(t *testing.T) {
@@ -358,7 +358,7 @@ func TestTransportBodies(t *testing.T) {
 				{method: "POST", target: "/-/vaults/v/jobs", body: s.retrieve()},
 			} {
 				r.lines = []string{"x-amz-content-sha256: " + hash}
-				wantError(t, sendRaw(t, s.Server, r), 403, "InvalidSignatureException", "The value passed in as x-amz-content-sha256 does not match the computed payload hash. "+
+				wantError(t, sendRaw(t, s.Server, r), 403, badSignature, "The value passed in as x-amz-content-sha256 does not match the computed payload hash. "+
 					"Computed digest: "+moraintest.Hex([]byte(r.body))+" expected hash: "+hash)
 			}
 		}
@@ -368,7 +368,7 @@ func TestTransportBodies(t *testing.T) {
 	t.Run("a body where none is needed", func(t *testing.T) {
 		wantStatus(t, sendRaw(t, s.Server, rawRequest{method: "GET", target: "/-/vaults", body: "ignored"}), 200)
 		res := exchange(t, s.Server, "GET", rawRequest{method: "GET", target: "/-/vaults", body: "ignored", hash: moraintest.Hex(nil)}.text(s.Server))
-		wantError(t, res, 403, "InvalidSignatureException", "")
+		wantError(t, res, 403, badSignature, "")
 	})
 }
 
@@ -384,7 +384,9 @@ func TestTransportConnections(t *testing.T) {
 	})
 	t.Run("edge 26 two requests on one connection", func(t *testing.T) {
 		c := dialRaw(t, s.Server)
-		for _, r := range []rawRequest{list, {method: "GET", target: "/-/vaults/absent"}, {method: "HEAD", target: "/-/vaults"}, s.creations()["/vaults/v/archives/"], list} {
+		for _, r := range []rawRequest{
+			list, {method: "GET", target: "/-/vaults/absent"}, {method: "HEAD", target: "/-/vaults"}, s.creations()["/vaults/v/archives/"], list,
+		} {
 			c.write(t, r.text(s.Server))
 			wantStatus(t, c.answer(t, r.method), map[string]int{"/-/vaults/v": 200, "/-/vaults/absent": 404, "/-/vaults": 405, "/-/vaults/v/archives": 201}[r.target])
 		}
@@ -409,7 +411,7 @@ func TestTransportConnections(t *testing.T) {
 		wantStatus(t, c.answer(t, "GET"), 200)
 		c.wantClosed(t)
 		r.without = []string{"host"}
-		wantError(t, sendRaw(t, s.Server, r), 403, "InvalidSignatureException", "")
+		wantError(t, sendRaw(t, s.Server, r), 403, badSignature, "")
 	})
 	t.Run("chunked JSON", func(t *testing.T) {
 		body := s.retrieve()

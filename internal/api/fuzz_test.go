@@ -123,7 +123,9 @@ func FuzzSegments(f *testing.F) {
 				fmt.Fprintf(&encoded, "%%%02X", s[i])
 			}
 		}
-		for _, same := range []string{encoded.String(), encoded.String() + "/", "/" + strings.ReplaceAll(path, "/", "//") + "/", strings.ReplaceAll(path, "/", "/./")} {
+		for _, same := range []string{
+			encoded.String(), encoded.String() + "/", "/" + strings.ReplaceAll(path, "/", "//") + "/", strings.ReplaceAll(path, "/", "/./"),
+		} {
 			if got := segments(same); !slices.Equal(got, list) {
 				t.Fatalf("%q: %q, but %q: %q", path, list, same, got)
 			}

@@ -209,6 +209,9 @@ func exchange(t testing.TB, s *moraintest.Server, method, text string) moraintes
 	return c.answer(t, method)
 }
 
+// contentRange returns the Content-Range of a part.
+func contentRange(first, last int) string { return fmt.Sprintf("bytes %d-%d/*", first, last) }
+
 // hashLines are the header lines with the two hashes that an upload of a body needs.
 func hashLines(body string) []string {
 	return []string{
@@ -216,6 +219,24 @@ func hashLines(body string) []string {
 		"x-amz-sha256-tree-hash: " + moraintest.TreeHash([]byte(body)),
 	}
 }
+
+// The codes of errors.
+const (
+	invalid       = "InvalidParameterValueException"
+	missing       = "MissingParameterValueException"
+	malformed     = "SerializationException"
+	notFound      = "ResourceNotFoundException"
+	unknown       = "UnknownOperationException"
+	unread        = "BadRequest"
+	timedOut      = "RequestTimeoutException"
+	limitExceeded = "LimitExceededException"
+
+	noToken      = "MissingAuthenticationTokenException"
+	incomplete   = "IncompleteSignatureException"
+	unrecognized = "UnrecognizedClientException"
+	badSignature = "InvalidSignatureException"
+	denied       = "AccessDeniedException"
+)
 
 // requestIDForm is the form of request ids (edge 4).
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{47}$`)
@@ -227,6 +248,16 @@ func wantError(t testing.TB, res moraintest.Response, status int, code, message 
 		t.Errorf("status %d, body %.500s; want %d %s %q", res.Status, res.Body, status, code, message)
 	}
 	wantErrorForm(t, res)
+}
+
+// wantRefused fails the test unless a response is an error with exactly this message; one that ends in "..." may go on.
+func wantRefused(t testing.TB, res moraintest.Response, status int, code, message string) {
+	t.Helper()
+	begin, open := strings.CutSuffix(message, "...")
+	wantError(t, res, status, code, begin)
+	if got := res.Message(); !open && got != begin {
+		t.Errorf("message %q, want %q", got, begin)
+	}
 }
 
 // wantErrorForm is what holds for every error (edges 4 and 5).
@@ -288,13 +319,7 @@ func volumeFiles(t testing.TB, s *moraintest.Server) int {
 // waitForVolumes waits until the data directory holds a number of volume files.
 func waitForVolumes(t testing.TB, s *moraintest.Server, want int) {
 	t.Helper()
-	for range 2000 {
-		if volumeFiles(t, s) == want {
-			return
-		}
-		time.Sleep(5 * time.Millisecond) // the server notices a broken connection in real time
-	}
-	t.Errorf("%d volume files, want %d", volumeFiles(t, s), want)
+	moraintest.Eventually(t, fmt.Sprintf("%d volume files", want), func() bool { return volumeFiles(t, s) == want })
 }
 
 // wantWell fails the test unless the server works and its store holds a number of volume files.

@@ -55,9 +55,10 @@ func TestSDK(t *testing.T) {
 		t.Errorf("DescribeJob: %+v", described)
 	}
 
-	_, err = c.SetVaultNotifications(ctx, &glacier.SetVaultNotificationsInput{AccountId: account, VaultName: vault, VaultNotificationConfig: &types.VaultNotificationConfig{
+	topic := &types.VaultNotificationConfig{
 		SNSTopic: aws.String("arn:aws:sns:us-east-1:123456789012:t"), Events: []string{"ArchiveRetrievalCompleted"},
-	}})
+	}
+	_, err = c.SetVaultNotifications(ctx, &glacier.SetVaultNotificationsInput{AccountId: account, VaultName: vault, VaultNotificationConfig: topic})
 	must(t, err)
 	n, err := c.GetVaultNotifications(ctx, &glacier.GetVaultNotificationsInput{AccountId: account, VaultName: vault})
 	must(t, err)

@@ -3,10 +3,10 @@ package moraintest
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +65,7 @@ func Start(t testing.TB, options ...func(*config.Config)) *Server {
 
 func (s *Server) start(t testing.TB) {
 	t.Helper()
-	d, err := daemon.Open(context.Background(), s.config, slog.New(slog.NewTextHandler(testLog{t}, nil)), time.Now)
+	d, err := daemon.Open(context.Background(), s.config, slog.New(slog.NewTextHandler(logOutput(), nil)), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,12 +115,24 @@ func (s *Server) AddAccount(t testing.TB, name string) Key {
 	return Key{k.Account, k.ID, k.Secret}
 }
 
-// testLog shows the server's log when MORAINE_TEST_LOG is set. It is not given to t.Log: requests may end after their test.
-type testLog struct{ testing.TB }
-
-func (l testLog) Write(b []byte) (int, error) {
+// logOutput is where the server's log goes: nowhere, unless MORAINE_TEST_LOG is set. It does not go to t.Log: requests may end after
+// their test.
+func logOutput() io.Writer {
 	if os.Getenv("MORAINE_TEST_LOG") == "" {
-		return len(b), nil
+		return io.Discard
 	}
-	return os.Stderr.Write([]byte(strings.TrimRight(string(b), "\n") + "\n"))
+	return os.Stderr
+}
+
+// Eventually waits until done reports true, and fails the test if that takes too long. It is for what a server does beside its answers,
+// in real time: the work of its worker, and noticing that a connection broke.
+func Eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for range 2000 {
+		if done() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("waited in vain for %s", what)
 }

@@ -164,7 +164,7 @@ func UploadHeaders(b []byte) map[string]string {
 // CreateVault makes a vault of the first account.
 func (s *Server) CreateVault(t testing.TB, name string) {
 	t.Helper()
-	s.want(t, 201, Request{Method: "PUT", Path: "/-/vaults/" + name})
+	s.Want(t, 201, Request{Method: "PUT", Path: "/-/vaults/" + name})
 }
 
 // Upload uploads an archive to a vault of the first account and returns its id.
@@ -172,31 +172,28 @@ func (s *Server) Upload(t testing.TB, vault string, b []byte, description string
 	t.Helper()
 	h := UploadHeaders(b)
 	h["x-amz-archive-description"] = description
-	return s.want(t, 201, Request{Method: "POST", Path: "/-/vaults/" + vault + "/archives", Header: h, Body: b}).Header.Get("x-amz-archive-id")
+	return s.Want(t, 201, Request{Method: "POST", Path: "/-/vaults/" + vault + "/archives", Header: h, Body: b}).Header.Get("x-amz-archive-id")
 }
 
 // InitiateJob starts a job on a vault of the first account and returns its id.
 func (s *Server) InitiateJob(t testing.TB, vault, parameters string) string {
 	t.Helper()
-	return s.want(t, 202, Request{Method: "POST", Path: "/-/vaults/" + vault + "/jobs", Body: []byte(parameters)}).Header.Get("x-amz-job-id")
+	return s.Want(t, 202, Request{Method: "POST", Path: "/-/vaults/" + vault + "/jobs", Body: []byte(parameters)}).Header.Get("x-amz-job-id")
 }
 
 // WaitForJob waits until a job has ended and returns its description.
 func (s *Server) WaitForJob(t testing.TB, vault, job string) map[string]any {
 	t.Helper()
-	for range 2000 {
-		d := s.want(t, 200, Request{Method: "GET", Path: "/-/vaults/" + vault + "/jobs/" + job}).JSON(t)
-		if d["Completed"] == true {
-			return d
-		}
-		time.Sleep(5 * time.Millisecond) // the worker runs in real time
-	}
-	t.Fatalf("job %s did not end", job)
-	return nil
+	var d map[string]any
+	Eventually(t, "the end of job "+job, func() bool {
+		d = s.Want(t, 200, Request{Method: "GET", Path: "/-/vaults/" + vault + "/jobs/" + job}).JSON(t)
+		return d["Completed"] == true
+	})
+	return d
 }
 
-// want sends a request that must have a status.
-func (s *Server) want(t testing.TB, status int, r Request) Response {
+// Want sends a request whose response must have a status.
+func (s *Server) Want(t testing.TB, status int, r Request) Response {
 	t.Helper()
 	res := s.Do(t, r)
 	if res.Status != status {
