@@ -121,7 +121,9 @@ func TestStreamEndsEarly(t *testing.T) {
 
 // A reader's failure is what Next returns, also if it looks like an end: a connection that breaks says io.ErrUnexpectedEOF.
 func TestStreamReturnsTheFailureOfItsReader(t *testing.T) {
-	for _, failure := range []error{errors.New("the disk burns"), io.ErrUnexpectedEOF, fmt.Errorf("tunnel: %w", io.EOF), fmt.Errorf("gzip: %w", io.ErrUnexpectedEOF)} {
+	for _, failure := range []error{
+		errors.New("the disk burns"), io.ErrUnexpectedEOF, fmt.Errorf("tunnel: %w", io.EOF), fmt.Errorf("gzip: %w", io.ErrUnexpectedEOF),
+	} {
 		for _, before := range []int{0, 10, mib, mib + 10} {
 			for _, promised := range []int64{-1, 2 * mib} {
 				called := false

@@ -268,7 +268,10 @@ func TestValidate(t *testing.T) {
 }
 
 func TestMessagesAreAlwaysTheSame(t *testing.T) {
-	args := []string{"--page=-1", "--vault-page=-1", "--max-vaults=-1", "--job-expiry=-1h", "--repeat-window=-1h", "--idle-upload=-1h", "--bulk-time=x", "--standard-time=x"}
+	args := []string{
+		"--page=-1", "--vault-page=-1", "--max-vaults=-1", "--job-expiry=-1h", "--repeat-window=-1h", "--idle-upload=-1h",
+		"--bulk-time=x", "--standard-time=x",
+	}
 	_, first := load(t, "", nil, args)
 	for range 10 {
 		if _, again := load(t, "", nil, args); again.Error() != first.Error() {

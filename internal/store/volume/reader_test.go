@@ -179,7 +179,9 @@ func TestReaderListsWhatWalkGives(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the reader lists\n%s\nWalk gives\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	for _, label := range []string{`"vault": "photos"`, `"account": "` + s.Key.Account + `"`, `"description": "\"1\" bytes <&>"`, `"first": 1048576`, `"what": "deleted"`} {
+	for _, label := range []string{
+		`"vault": "photos"`, `"account": "` + s.Key.Account + `"`, `"description": "\"1\" bytes <&>"`, `"first": 1048576`, `"what": "deleted"`,
+	} {
 		if !strings.Contains(out, label) {
 			t.Errorf("no record has %s in its label", label)
 		}
