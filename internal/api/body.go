@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/protocol"
 )
 
 // bodyReader reads a request body and gives up when it brings no byte for too long.
@@ -23,9 +24,12 @@ type bodyReader struct {
 const rearm = time.Second
 
 func (b *bodyReader) Read(p []byte) (int, error) {
+	if err := b.c.ctx.Err(); err != nil {
+		return 0, fault.Wrap(fault.TimedOut, err, "Request timed out.")
+	}
 	if now := time.Now(); now.Sub(b.armed) > min(rearm, b.c.s.StallTimeout/4) {
 		b.armed = now
-		if err := b.c.control.SetReadDeadline(now.Add(b.c.s.StallTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		if err := b.c.control.SetReadDeadline(b.deadline(now)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return 0, fmt.Errorf("set a read deadline: %w", err)
 		}
 	}
@@ -45,6 +49,16 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	}
 }
 
+// deadline returns when the next byte has to be there. Small bodies are read before it is known who sends them, so all of one has to come within
+// two stall timeouts; an archive may come slowly.
+func (b *bodyReader) deadline(now time.Time) time.Time {
+	at := now.Add(b.c.s.StallTimeout)
+	if last := b.c.start.Add(2 * b.c.s.StallTimeout); b.c.op.Body != protocol.ArchiveBody && at.After(last) {
+		return last
+	}
+	return at
+}
+
 // unread reports whether there may be bytes of the body that were not read.
 func (b *bodyReader) unread() bool {
 	return b.c.r.ContentLength != 0 && !b.ended && b.read != b.c.r.ContentLength
@@ -60,7 +74,9 @@ const (
 // instead of the error if it was closed on them.
 func (c *call) drain() {
 	if c.r.Header.Get("Expect") != "" {
-		return // the client waits, and sends nothing after a refusal
+		// The client waits, and sends nothing after a refusal: net/http is not to wait for it when it ends the request.
+		c.control.SetReadDeadline(time.Now())
+		return
 	}
 	if c.control.Flush() != nil || c.control.SetReadDeadline(time.Now().Add(drainTime)) != nil {
 		return

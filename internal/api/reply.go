@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,6 +41,7 @@ func (c *call) send(r reply) error {
 	for _, h := range r.headers {
 		c.setHeader(h.name, h.value)
 	}
+	c.armWrite()
 	if r.output != nil {
 		return c.sendOutput(r)
 	}
@@ -86,7 +86,7 @@ func (c *call) sendOutput(r reply) error {
 		err = fmt.Errorf("the output has %d bytes, not the %d that were announced", n, r.output.size)
 	}
 	if err == nil {
-		return c.control.SetWriteDeadline(time.Time{})
+		return nil
 	}
 	if c.w.status != 0 {
 		c.err = err
@@ -104,25 +104,34 @@ type outputWriter struct {
 	status int
 }
 
-// slowestClient is how long a client may take none of the bytes it has asked for.
-const slowestClient = 5 * time.Minute
+// Figures of what is sent: how long a client may take none of the bytes that it has asked for, and how many are given to it at once.
+const (
+	slowestClient = 5 * time.Minute
+	piece         = 64 << 10
+)
 
-func (w *outputWriter) Write(b []byte) (int, error) {
+func (w *outputWriter) Write(b []byte) (n int, err error) {
 	if w.c.w.status == 0 {
 		w.c.w.WriteHeader(w.status)
 	}
-	if err := w.c.control.SetWriteDeadline(time.Now().Add(slowestClient)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, err
+	for n < len(b) && err == nil {
+		w.c.armWrite()
+		var m int
+		m, err = w.c.w.Write(b[n:min(n+piece, len(b))])
+		n += m
 	}
-	n, err := w.c.w.Write(b)
 	if err != nil {
 		err = fault.Wrap(fault.BadRequest, err, "The client went away after %d bytes of the output", w.c.w.written)
 	}
 	return n, err
 }
 
+// armWrite gives the client some time to take what is sent now. net/http takes the deadline back at the end of the request.
+func (c *call) armWrite() { c.control.SetWriteDeadline(time.Now().Add(slowestClient)) }
+
 // fail writes an error. A body that has not been read ends the connection.
 func (c *call) fail(err error) {
+	c.armWrite()
 	status, doc := describe(err)
 	unread := c.body.unread()
 	if unread {

@@ -53,6 +53,17 @@ func (tx *Tx) PutAccessKey(k AccessKey) error {
 		ON CONFLICT (access_key_id) DO UPDATE SET secret = excluded.secret`, k.ID, k.AccountID, k.Secret, millis(k.CreatedAt))
 }
 
+// ConfigureAccessKey makes a key the one that the configuration gives: the one before it is removed.
+func (tx *Tx) ConfigureAccessKey(k AccessKey) error {
+	if err := tx.exec(`DELETE FROM access_keys WHERE configured = 1 AND access_key_id <> $1`, k.ID); err != nil {
+		return err
+	}
+	if err := tx.PutAccessKey(k); err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE access_keys SET configured = 1 WHERE access_key_id = $1`, k.ID)
+}
+
 // AccessKey returns the key with an id.
 func (tx *Tx) AccessKey(id string) (AccessKey, error) {
 	return one[AccessKey](tx, `SELECT `+accessKeyColumns+` FROM access_keys WHERE access_key_id = $1`, id)

@@ -39,19 +39,19 @@ func (tx *Tx) Archive(id string) (Archive, error) {
 // DeletedArchive is an archive that was deleted.
 type DeletedArchive struct {
 	VaultID   int64
-	Place     *string // nil: the bytes are released
+	Place     string
 	UploadID  *string
+	Released  bool // nothing needs the bytes any more
 	Tombstone *string
 }
 
 func (d *DeletedArchive) fields() []any {
-	return []any{&d.VaultID, &d.Place, &d.UploadID, &d.Tombstone}
+	return []any{&d.VaultID, &d.Place, &d.UploadID, &d.Released, &d.Tombstone}
 }
 
 // DeletedArchive returns an archive that was deleted.
 func (tx *Tx) DeletedArchive(id string) (DeletedArchive, error) {
-	return one[DeletedArchive](tx, `SELECT vault_id, place, upload_id, tombstone
-		FROM deleted_archives WHERE archive_id = $1`, id)
+	return one[DeletedArchive](tx, `SELECT vault_id, place, upload_id, released = 1, tombstone FROM deleted_archives WHERE archive_id = $1`, id)
 }
 
 // DeleteArchive moves an archive to the deleted ones. Its bytes stay until ReleaseDeleted.
@@ -70,10 +70,10 @@ func (tx *Tx) DeleteArchive(a Archive, at time.Time) error {
 // ReleaseDeleted releases the bytes of a deleted archive, the record that names it first and its tombstone last.
 func (tx *Tx) ReleaseDeleted(id string) error {
 	d, err := tx.DeletedArchive(id)
-	if err != nil || d.Place == nil {
+	if err != nil || d.Released {
 		return err
 	}
-	if err := tx.Release(*d.Place); err != nil {
+	if err := tx.Release(d.Place); err != nil {
 		return err
 	}
 	if d.UploadID != nil {
@@ -86,19 +86,19 @@ func (tx *Tx) ReleaseDeleted(id string) error {
 			return err
 		}
 	}
-	return tx.exec(`UPDATE deleted_archives SET place = NULL, tombstone = NULL WHERE archive_id = $1`, id)
+	return tx.exec(`UPDATE deleted_archives SET released = 1, tombstone = NULL WHERE archive_id = $1`, id)
 }
 
 // Bury notes where the tombstone of a deleted archive is. ErrNotFound: its bytes are released already.
 func (tx *Tx) Bury(id, tombstone string) error {
-	return tx.execOne(`UPDATE deleted_archives SET tombstone = $2 WHERE archive_id = $1 AND place IS NOT NULL AND tombstone IS NULL`, id, tombstone)
+	return tx.execOne(`UPDATE deleted_archives SET tombstone = $2 WHERE archive_id = $1 AND released = 0 AND tombstone IS NULL`, id, tombstone)
 }
 
 // PlaceInUse reports whether any row needs a place. It reads whole tables: it is for places whose records do not say
 // what they are, which are rare.
 func (tx *Tx) PlaceInUse(place string) (bool, error) {
 	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM archives WHERE place = $1)
-		OR EXISTS (SELECT 1 FROM deleted_archives WHERE place = $1 OR tombstone = $1)
+		OR EXISTS (SELECT 1 FROM deleted_archives WHERE place = $1 AND released = 0 OR tombstone = $1)
 		OR EXISTS (SELECT 1 FROM parts WHERE place = $1)
 		OR EXISTS (SELECT 1 FROM jobs WHERE output_place = $1)`, place)
 }

@@ -12,7 +12,7 @@ type Snapshot struct {
 }
 
 // deletedColumns are archiveColumns of the deleted archives. Those whose bytes are released have no place.
-const deletedColumns = `archive_id, vault_id, created_at, size, tree_hash, description, added, COALESCE(place, ''), upload_id`
+const deletedColumns = `` + archiveColumns + ``
 
 // Inventory gives the archives of a snapshot in inventory order: by creation date, then by id. It reads as it goes, so
 // that its memory does not grow with the vault. Of an archive that was deleted since, Place may be empty.

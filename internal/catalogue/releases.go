@@ -41,6 +41,11 @@ func (tx *Tx) Released(after Released, limit int) ([]Released, error) {
 		after.Number, after.Place, limit)
 }
 
+// IsReleased reports whether a place is on the list.
+func (tx *Tx) IsReleased(place string) (bool, error) {
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM releases WHERE place = $1)`, place)
+}
+
 // Forget takes a place off the list: the store has removed it.
 func (tx *Tx) Forget(place string) error {
 	return tx.exec(`DELETE FROM releases WHERE place = $1`, place)

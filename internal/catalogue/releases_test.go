@@ -131,7 +131,7 @@ func TestReleaseDeletedInOrder(t *testing.T) {
 	}
 	view(t, db, func(tx *Tx) error {
 		d, err := tx.DeletedArchive("a")
-		if d.VaultID != id || d.Place != nil || d.Tombstone != nil {
+		if d.VaultID != id || !d.Released || d.Tombstone != nil {
 			t.Errorf("a deleted archive is remembered as %+v", d)
 		}
 		return err

@@ -53,6 +53,7 @@ type Config struct {
 	RepeatWindow      time.Duration `koanf:"repeat-window"`
 	IdleUpload        time.Duration `koanf:"idle-upload"`
 	LongestRequest    time.Duration `koanf:"longest-request"`
+	KeepOrphans       time.Duration `koanf:"keep-orphans"`
 	StallTimeout      time.Duration `koanf:"stall-timeout"`
 	SweepInterval     time.Duration `koanf:"sweep-interval"`
 
@@ -89,7 +90,8 @@ func Flags(f *pflag.FlagSet) {
 	f.Duration("repeat-window", 0, "how long Complete and Abort can be repeated (default 24h)")
 	f.Duration("idle-upload", 0, "when an upload without activity is removed (default 168h)")
 	f.Duration("longest-request", 0, "when a request is given up (default 24h)")
-	f.Duration("stall-timeout", 30*time.Second, "when a body that brings no byte is given up")
+	f.Duration("keep-orphans", 0, "how long the sweep spares complete records that the catalogue does not know (default 720h)")
+	f.Duration("stall-timeout", 30*time.Second, "when a header or body that brings no byte is given up")
 	f.Duration("sweep-interval", 24*time.Hour, "time between sweeps for what interrupted requests left")
 }
 
@@ -122,6 +124,9 @@ func unknown(keys, environ []string) error {
 	for _, key := range slices.Sorted(slices.Values(keys)) {
 		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 		if slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, variable+"=") }) {
+			if strings.HasPrefix(key, "port") || strings.HasPrefix(key, "service-") {
+				continue // Kubernetes puts MORAINE_PORT and the like into every pod beside a service named moraine
+			}
 			wrong = append(wrong, fmt.Errorf("the environment variable %s is not known: there is no setting %q", variable, key))
 		} else {
 			wrong = append(wrong, fmt.Errorf("the key %q in the configuration file is not known: there is no such setting", key))
@@ -216,7 +221,7 @@ func (c Config) Validate() error {
 	}
 	for name, d := range sorted(map[string]time.Duration{
 		"inventory-interval": c.InventoryInterval, "job-expiry": c.JobExpiry, "repeat-window": c.RepeatWindow,
-		"idle-upload": c.IdleUpload, "longest-request": c.LongestRequest,
+		"idle-upload": c.IdleUpload, "longest-request": c.LongestRequest, "keep-orphans": c.KeepOrphans,
 	}) {
 		check(d >= 0, "%s: %s is negative", name, d)
 	}

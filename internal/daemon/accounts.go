@@ -68,23 +68,25 @@ func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config
 	return c.CredentialsPath(), rows.Update(ctx, func(tx *catalogue.Tx) error { return insertAccount(tx, firstName, key, now) })
 }
 
-// configuredAccount makes the account and the key that the configuration gives, or updates the key's secret.
+// configuredAccount makes the account and the key that the configuration gives, in place of the key that it gave before.
 func configuredAccount(ctx context.Context, rows *catalogue.DB, c config.Config, now time.Time) error {
 	return rows.Update(ctx, func(tx *catalogue.Tx) error {
-		account := c.RootAccount
 		a, err := tx.AccountNamed(firstName)
-		switch {
-		case errors.Is(err, catalogue.ErrNotFound):
-			if account, err = newAccountID(account); err != nil {
-				return err
+		if errors.Is(err, catalogue.ErrNotFound) {
+			if a.ID, err = newAccountID(c.RootAccount); err == nil {
+				err = tx.InsertAccount(catalogue.Account{ID: a.ID, Name: firstName, CreatedAt: now})
 			}
-			return insertAccount(tx, firstName, access.Key{ID: c.RootKeyID, Account: account, Secret: c.RootSecret}, now)
-		case err != nil:
-			return err
-		case account != "" && account != a.ID:
-			return fmt.Errorf("root-account-id is %s, but the first account was made with the id %s, which cannot change", account, a.ID)
 		}
-		return tx.PutAccessKey(catalogue.AccessKey{ID: c.RootKeyID, AccountID: a.ID, Secret: c.RootSecret, CreatedAt: now})
+		if err != nil {
+			return err
+		}
+		if c.RootAccount != "" && c.RootAccount != a.ID {
+			return fmt.Errorf("root-account-id is %s, but the first account was made with the id %s, which cannot change", c.RootAccount, a.ID)
+		}
+		if k, err := tx.AccessKey(c.RootKeyID); err == nil && k.AccountID != a.ID {
+			return fmt.Errorf("root-access-key-id: the key %s belongs to the account %s: choose another", c.RootKeyID, k.AccountID)
+		}
+		return tx.ConfigureAccessKey(catalogue.AccessKey{ID: c.RootKeyID, AccountID: a.ID, Secret: c.RootSecret, CreatedAt: now})
 	})
 }
 
@@ -111,8 +113,11 @@ func credentialsFile(k access.Key) []byte {
 func NewAccount(ctx context.Context, c config.Config, name string, now time.Time) (access.Key, error) {
 	var key access.Key
 	err := withCatalogue(ctx, c, func(tx *catalogue.Tx) error {
-		if _, err := tx.AccountNamed(name); !errors.Is(err, catalogue.ErrNotFound) {
-			return errors.Join(err, fmt.Errorf("there is an account named %q already: choose another name, or make a key with `moraine admin key add`", name))
+		switch _, err := tx.AccountNamed(name); {
+		case err == nil:
+			return fmt.Errorf("there is an account named %q already: choose another name, or make a key with `moraine admin key add`", name)
+		case !errors.Is(err, catalogue.ErrNotFound):
+			return err
 		}
 		account, err := access.NewAccountID()
 		if err != nil {

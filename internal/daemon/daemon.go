@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"log/slog"
 	"net"
@@ -60,14 +61,12 @@ func (d *Daemon) open(ctx context.Context) error {
 	if err := disk.MkdirAll(d.config.Data); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	lock, err := disk.Lock(filepath.Join(d.config.Data, "lock"))
-	if errors.Is(err, vfs.ErrLocked) {
-		return fmt.Errorf("the data directory %s is in use by another server: stop it, or choose another with --data", d.config.Data)
-	}
-	if err != nil {
+	if err := d.lock(disk, d.config.Data); err != nil {
 		return err
 	}
-	d.closers = append(d.closers, lock)
+	if err := private(disk, d.config.CataloguePath()); err != nil {
+		return err
+	}
 	rows, err := catalogue.OpenSQLite(ctx, d.config.CataloguePath())
 	if err != nil {
 		return err
@@ -78,6 +77,9 @@ func (d *Daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, bytes)
+	if err := d.lock(disk, d.config.StoreDir()); err != nil {
+		return err
+	}
 	if err := checkIdentity(ctx, rows, bytes, disk, d.config); err != nil {
 		return err
 	}
@@ -94,6 +96,31 @@ func (d *Daemon) open(ctx context.Context) error {
 	d.api = d.newAPI(rows, settings)
 	d.admin = &http.Server{Handler: d.adminHandler(), ReadTimeout: headerTimeout, ErrorLog: d.errorLog()}
 	return d.listen()
+}
+
+// lock takes a directory for this process. The store has a lock of its own: it can be outside of the data directory.
+func (d *Daemon) lock(disk vfs.FS, dir string) error {
+	lock, err := disk.Lock(filepath.Join(dir, "lock"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("the directory %s is in use by another server: stop it, or choose another with --data or --store", dir)
+	}
+	if err == nil {
+		d.closers = append(d.closers, lock)
+	}
+	return err
+}
+
+// private makes an empty file that only the owner can read, unless there is one: SQLite would let others read the keys in the catalogue, and gives
+// its other files the mode of the first.
+func private(disk vfs.FS, path string) error {
+	f, err := disk.Create(path)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make the catalogue: %w", err)
+	}
+	return f.Close()
 }
 
 // Figures of the HTTP servers.

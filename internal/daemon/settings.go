@@ -32,6 +32,7 @@ func settings(c config.Config) (vault.Settings, error) {
 	override(&s.RepeatWindow, c.RepeatWindow)
 	override(&s.IdleUpload, c.IdleUpload)
 	override(&s.LongestRequest, c.LongestRequest)
+	override(&s.KeepOrphans, c.KeepOrphans)
 	return s, nil
 }
 

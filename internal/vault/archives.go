@@ -160,16 +160,21 @@ func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
 // settle completes on the medium a deletion whose row was changed by an earlier request, which may have been interrupted.
 func (s *Service) settle(ctx context.Context, ref Ref, id string) error {
 	var d catalogue.DeletedArchive
+	waiting := false // for its bytes to be removed
 	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-		d, err = tx.DeletedArchive(id)
+		if d, err = tx.DeletedArchive(id); err == nil {
+			waiting, err = tx.IsReleased(d.Place)
+		}
 		return err
 	})
 	switch {
-	case err != nil && !errors.Is(err, catalogue.ErrNotFound):
+	case errors.Is(err, catalogue.ErrNotFound): // the vault was deleted meanwhile
+		return nil
+	case err != nil:
 		return err
-	case d.Place == nil: // or the vault was deleted meanwhile
-		return s.Release(ctx)
-	case d.Tombstone == nil:
+	case waiting:
+		return s.bytes.Remove(ctx, store.Place(d.Place))
+	case !d.Released && d.Tombstone == nil:
 		return s.bury(ctx, ref, id)
 	}
 	return nil

@@ -30,10 +30,10 @@ func contentOf(tx *catalogue.Tx, archive string) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	if d.Place == nil {
+	if d.Released {
 		return content{}, catalogue.ErrNotFound
 	}
-	return content{store.Place(*d.Place), d.UploadID}, nil
+	return content{store.Place(d.Place), d.UploadID}, nil
 }
 
 // open returns n bytes from an offset, verified. Of several parts one is open at a time.

@@ -300,7 +300,7 @@ func (c *crash) goneFromMedium(t *testing.T, id string) bool {
 func (c *crash) checkNothingElse(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	c.clock.move(30 * 24 * time.Hour)
+	c.clock.move(90 * 24 * time.Hour)
 	check(t, c.Expire(ctx))
 	check(t, c.Release(ctx))
 	_, err := c.Sweep(ctx)

@@ -29,22 +29,26 @@ type Service struct {
 	now      func() time.Time
 	log      *slog.Logger
 	ids      ids
-	wake     chan struct{}
+
+	wakeJobs, wakeReleases chan struct{} // of one element each
 }
 
 // New returns a service. now is the time that all dates come from.
 func New(rows *catalogue.DB, bytes store.Store, settings Settings, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{rows: rows, bytes: bytes, settings: settings, now: now, log: log, wake: make(chan struct{}, 1)}
+	return &Service{rows: rows, bytes: bytes, settings: settings, now: now, log: log,
+		wakeJobs: make(chan struct{}, 1), wakeReleases: make(chan struct{}, 1)}
 }
 
-// Wake returns a channel that receives when there may be work for the worker: a new job, bytes to release.
-func (s *Service) Wake() <-chan struct{} { return s.wake }
+// Wakes returns channels that receive when there may be work for the worker: jobs to finish, bytes to release.
+func (s *Service) Wakes() (jobs, releases <-chan struct{}) { return s.wakeJobs, s.wakeReleases }
 
 // Poke makes the worker look for work now.
 func (s *Service) Poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // it will look anyway
+	for _, wake := range []chan struct{}{s.wakeJobs, s.wakeReleases} {
+		select {
+		case wake <- struct{}{}:
+		default: // it will look anyway
+		}
 	}
 }
 

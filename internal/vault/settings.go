@@ -34,6 +34,7 @@ type Settings struct {
 	RepeatWindow   time.Duration // in which Complete and Abort can be repeated
 	IdleUpload     time.Duration // after which an upload without activity is removed
 	LongestRequest time.Duration // no request takes longer; what is younger is spared by the sweep
+	KeepOrphans    time.Duration // a complete record that no row refers to is spared for so long
 }
 
 // Defaults are the figures of the best home for archives.
@@ -47,6 +48,7 @@ func Defaults() Settings {
 		RepeatWindow:   24 * time.Hour,
 		IdleUpload:     7 * 24 * time.Hour,
 		LongestRequest: 24 * time.Hour,
+		KeepOrphans:    30 * 24 * time.Hour,
 	}
 }
 

@@ -111,6 +111,10 @@ func TestSweep(t *testing.T) {
 				t.Errorf("a sweep before the time of the longest request: %+v", swept)
 			}
 			f.clock.move(time.Millisecond)
+			if swept := f.sweep(t); swept.Removed != 0 || swept.Orphans != len(orphans) {
+				t.Errorf("a sweep while complete records are kept: %+v, want %d orphans", swept, len(orphans))
+			}
+			f.settings.KeepOrphans = f.settings.LongestRequest
 			swept := f.sweep(t)
 			if swept.Removed != len(orphans) || swept.Records != len(before) {
 				t.Errorf("the sweep: %+v; want %d of %d removed", swept, len(orphans), len(before))
@@ -168,7 +172,9 @@ func TestSweepSparesDamage(t *testing.T) {
 
 // TestSweepAfterAFailedRow lets the row of every kind of record fail in a way that leaves open whether it exists. The bytes stay until the sweep.
 func TestSweepAfterAFailedRow(t *testing.T) {
-	h := newHouse(t, inMemory, Defaults())
+	settings := Defaults()
+	settings.KeepOrphans = settings.LongestRequest
+	h := newHouse(t, inMemory, settings)
 	upload := h.upload(t)
 	for name, request := range map[string]func(context.Context) error{
 		"archive": func(ctx context.Context) error {
@@ -204,4 +210,32 @@ func TestSweepAfterAFailedRow(t *testing.T) {
 	h.part(t, upload, 0, []byte("kept"))
 	h.upkeep(t)
 	h.wantKinds(t, "in the end", "part:1")
+}
+
+// TestOldCatalogue puts an old copy of the catalogue back: what was acknowledged since is unknown to it. The sweep must not destroy what a rebuild could bring back.
+func TestOldCatalogue(t *testing.T) {
+	h := newHouse(t, onDisk, Defaults())
+	old := filepath.Join(t.TempDir(), "old.db")
+	check(t, h.rows.Close())
+	copyFile(t, h.path, old)
+	h.open(t, h.settings)
+	h.archive(t, []byte("acknowledged"))
+	h.inParts(t, []byte("acknowledged too"))
+	check(t, h.rows.Close())
+	for _, f := range []string{"", "-wal", "-shm"} {
+		os.Remove(h.path + f)
+	}
+	copyFile(t, old, h.path)
+	h.open(t, h.settings)
+	h.clock.move(h.settings.KeepOrphans - time.Millisecond)
+	if swept := h.sweep(t); swept.Removed != 0 || swept.Orphans != 3 {
+		t.Errorf("the sweep: %+v", swept)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	check(t, err)
+	check(t, os.WriteFile(to, b, 0o600))
 }

@@ -129,6 +129,7 @@ func (s *Service) Expire(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.Poke() // bytes may have been released
 	}
 }
 
@@ -139,6 +140,7 @@ func (s *Service) TakeInventories(ctx context.Context) error {
 	}
 	now := s.now()
 	for after, more := int64(0), true; more; {
+		last := after
 		err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 			vaults, err := tx.VaultsToInventory(now.Add(-s.settings.InventoryInterval), after, batch)
 			if err != nil {
@@ -148,7 +150,7 @@ func (s *Service) TakeInventories(ctx context.Context) error {
 				if err := tx.TakeInventory(v.ID, now); err != nil {
 					return err
 				}
-				after = v.ID
+				last = v.ID
 			}
 			more = len(vaults) == batch
 			return nil
@@ -156,6 +158,7 @@ func (s *Service) TakeInventories(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		after = last
 	}
 	return nil
 }
@@ -175,6 +178,9 @@ func (s *Service) Release(ctx context.Context) error {
 		last = list[len(list)-1]
 		var gone []string
 		for _, r := range list {
+			if failed != nil && s.isTombstone(ctx, r.Place) {
+				continue // what it stands against may be what could not be removed
+			}
 			if err := s.bytes.Remove(ctx, store.Place(r.Place)); err != nil {
 				failed = errors.Join(failed, err)
 			} else {
@@ -185,6 +191,11 @@ func (s *Service) Release(ctx context.Context) error {
 			return errors.Join(failed, err)
 		}
 	}
+}
+
+func (s *Service) isTombstone(ctx context.Context, place string) bool {
+	x, err := s.bytes.Stat(ctx, store.Place(place))
+	return err == nil && x.Kind == store.Tombstone
 }
 
 // forget takes places off the list.
@@ -202,23 +213,28 @@ func (s *Service) forget(ctx context.Context, places []string) error {
 // Swept is what a sweep found.
 type Swept struct {
 	Records int   // seen
+	Orphans int   // complete, referred to by nothing, and kept for a while
 	Removed int   // referred to by nothing
 	Bytes   int64 // of payload in those
 }
 
-// Sweep removes records that no row refers to: what an interrupted request left. It spares what is younger than the longest request,
-// whose row may be on its way.
+// Sweep removes records that no row refers to: what an interrupted request left. It spares what is younger than the longest request, whose
+// row may be on its way. A complete record it spares for much longer: it can be an archive, if the catalogue is an old copy put back.
 func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 	var swept Swept
-	young := s.now().Add(-s.settings.LongestRequest)
+	now := s.now()
 	err := s.bytes.Walk(ctx, func(x store.Extent) error {
 		swept.Records++
-		if x.Created.After(young) {
+		if x.Created.After(now.Add(-s.settings.LongestRequest)) {
 			return nil
 		}
 		needed, err := s.needed(ctx, x)
 		if err != nil || needed {
 			return err
+		}
+		if x.Kind != 0 && x.Created.After(now.Add(-s.settings.KeepOrphans)) {
+			swept.Orphans++
+			return nil
 		}
 		s.log.Info("a record that nothing refers to is removed", "place", x.Place, "label", string(x.Label))
 		swept.Removed++
@@ -257,7 +273,9 @@ func refersTo(tx *catalogue.Tx, l label, place string) (bool, error) {
 		}
 		var d catalogue.DeletedArchive
 		d, err = tx.DeletedArchive(l.Archive)
-		at = d.Place
+		if !d.Released {
+			at = &d.Place
+		}
 	case isDeleted:
 		var d catalogue.DeletedArchive
 		d, err = tx.DeletedArchive(l.Archive)

@@ -10,7 +10,8 @@ CREATE TABLE access_keys (
   access_key_id TEXT   NOT NULL PRIMARY KEY,
   account_id    TEXT   NOT NULL REFERENCES accounts,
   secret        TEXT   NOT NULL,
-  created_at    BIGINT NOT NULL
+  created_at    BIGINT NOT NULL,
+  configured    BIGINT NOT NULL DEFAULT 0 -- 1: from the configuration, which has one at a time
 ) WITHOUT ROWID;
 
 -- Numbers that are never used twice.
@@ -66,9 +67,10 @@ CREATE TABLE deleted_archives (
   tree_hash   BLOB   NOT NULL,
   description TEXT   NOT NULL,
   added       BIGINT NOT NULL,
-  place       TEXT,            -- null: nothing needs the bytes any more, they are released
+  place       TEXT   NOT NULL,
   upload_id   TEXT,
   removed     BIGINT NOT NULL, -- number of the change that removed it
+  released    BIGINT NOT NULL DEFAULT 0, -- 1: nothing needs the bytes any more, they are released
   tombstone   TEXT             -- place of the record that says so on the medium, while the bytes stay
 ) WITHOUT ROWID;
 
