@@ -364,6 +364,27 @@ func stalls(t *testing.T, s *moraintest.Server) {
 		}
 		wantStatus(t, c.answer(t, "POST"), 201)
 	})
+	t.Run("a refused client that waits for 100 Continue", func(t *testing.T) {
+		t.Parallel()
+		c := dialRaw(t, s)
+		c.write(t, "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+		if res := c.answer(t, "POST"); res.Status != 404 {
+			t.Errorf("status %d", res.Status)
+		}
+		c.wantClosed(t) // and is not waited for: nobody knows who it is
+	})
+	t.Run("a small body that trickles", func(t *testing.T) {
+		t.Parallel()
+		body := strings.Repeat(" ", 1000)
+		text := rawRequest{method: "POST", target: "/-/vaults/v/jobs", body: body}.text(s)
+		c := dialRaw(t, s)
+		c.write(t, text[:len(text)-len(body)])
+		for range 25 { // less than the server bears each time, and more than it bears of a body that is read before the signature is known
+			time.Sleep(stall / 10)
+			c.write(t, " ")
+		}
+		wantError(t, c.answer(t, "POST"), 408, timedOut, "Request timed out.")
+	})
 	for _, text := range []string{"", "GET /-/vaults HTTP/1.1\r\nHost: x\r\n", "GET /-/vau", "GET /-/vaults HTTP/1.1\r\nHost: x\r\nx-amz-"} {
 		t.Run(fmt.Sprintf("header stalls %q", text), func(t *testing.T) {
 			t.Parallel()
