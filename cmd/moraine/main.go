@@ -1,4 +1,4 @@
-// Command moraine is the archive server, its administrator's tool and its client.
+// Command moraine is the archive server and its administrator's tool.
 package main
 
 import (
