@@ -414,6 +414,7 @@ func TestDeleteVaultRows(t *testing.T) {
 		s.refused(t, 404, notFound, "No notification configuration is set for vault: v86", moraintest.Request{Method: "GET", Path: path})
 	})
 	t.Run("edge 88 a deletion during an upload", func(t *testing.T) {
+		s := startContents(t) // of its own: elsewhere bytes may still be going
 		s.CreateVault(t, "v88")
 		before := volumeFiles(t, s.Server)
 		body := string(moraintest.Pattern(2 * mib))

@@ -93,18 +93,17 @@ func (tx *Tx) DeleteVault(id int64) error {
 // change counts a write to a vault and returns its number. The date of the last one never goes back.
 func (tx *Tx) change(vault int64, archives, bytes int64, at time.Time) (int64, error) {
 	return scalar[int64](tx, `UPDATE vaults SET archives = archives + $2, bytes = bytes + $3, changes = changes + 1,
-		changed_at = CASE WHEN changed_at > $4 THEN changed_at ELSE $4 END WHERE vault_id = $1 RETURNING changes`, vault, archives, bytes, millis(at))
+		changed_at = CASE WHEN changed_at > $4 THEN changed_at ELSE $4 END, pending_at = COALESCE(pending_at, $4) WHERE vault_id = $1 RETURNING changes`, vault, archives, bytes, millis(at))
 }
 
 // TakeInventory makes the present state of a vault its last inventory.
 func (tx *Tx) TakeInventory(vault int64, at time.Time) error {
 	return tx.exec(`UPDATE vaults SET inventory_at = $2, inventory_change = changes, inventory_archives = archives,
-		inventory_bytes = bytes WHERE vault_id = $1`, vault, millis(at))
+		inventory_bytes = bytes, pending_at = NULL WHERE vault_id = $1`, vault, millis(at))
 }
 
-// VaultsToInventory returns up to limit vaults after an id that were written to since their last inventory, if that was taken at or before
-// a moment. A vault that has none is judged by its first possible moment, its creation.
-func (tx *Tx) VaultsToInventory(before time.Time, after int64, limit int) ([]Vault, error) {
-	return all[Vault](tx, `SELECT `+vaultColumns+` FROM vaults WHERE changes > inventory_change
-		AND COALESCE(inventory_at, created_at) <= $1 AND vault_id > $2 ORDER BY vault_id LIMIT $3`, millis(before), after, limit)
+// VaultsToInventory returns up to limit vaults after an id in which a change waits for an inventory since a moment.
+func (tx *Tx) VaultsToInventory(since time.Time, after int64, limit int) ([]Vault, error) {
+	return all[Vault](tx, `SELECT `+vaultColumns+` FROM vaults WHERE pending_at <= $1 AND vault_id > $2
+		ORDER BY vault_id LIMIT $3`, millis(since), after, limit)
 }

@@ -76,7 +76,7 @@ func parseItemLimit(text *string) (*int64, error) {
 func (s *Service) prepareInventory(j *catalogue.Job, ref Ref, v catalogue.Vault, p JobParameters) error {
 	j.Snapshot, j.SnapshotAt = v.InventoryChange, v.InventoryAt
 	if s.settings.InventoryInterval == 0 && v.Changes > 0 {
-		j.Snapshot, j.SnapshotAt = v.Changes, later(j.CreatedAt, v.ChangedAt)
+		j.Snapshot, j.SnapshotAt = v.Changes, v.ChangedAt
 	}
 	format := "JSON"
 	if f := nonEmpty(p.Format); f != nil {
@@ -95,14 +95,6 @@ func (s *Service) prepareInventory(j *catalogue.Job, ref Ref, v catalogue.Vault,
 			"generated an initial inventory for this vault.", s.ARN(ref))
 	}
 	return nil
-}
-
-// later returns the later of two moments.
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 func inventoryName(vault int64) string { return fmt.Sprintf("inventory of vault %d", vault) }

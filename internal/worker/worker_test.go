@@ -378,21 +378,25 @@ func TestInventoriesAreTaken(t *testing.T) {
 		}
 		p.pass(24*time.Hour - time.Second)
 		if got := last(); got != "" {
-			t.Errorf("an inventory of %s, less than a day after the vault was made", got)
+			t.Errorf("an inventory of %s, less than a day after the upload", got)
 		}
 		time.Sleep(idle + time.Second)
 		first := last()
 		if first == "" {
-			t.Error("no inventory a day after the vault was made")
+			t.Error("no inventory a day after the upload")
 		}
 		p.pass(48 * time.Hour)
 		if got := last(); got != first {
 			t.Errorf("an inventory of %s without a change since that of %s", got, first)
 		}
 		p.archive(t)
-		time.Sleep(idle)
+		p.pass(24*time.Hour - time.Second)
+		if got := last(); got != first {
+			t.Errorf("an inventory of %s, less than a day after the change", got)
+		}
+		time.Sleep(idle + time.Second)
 		if got := last(); got == first {
-			t.Errorf("no inventory after a change, days after the last of %s", first)
+			t.Errorf("no inventory a day after a change, and days after the last of %s", first)
 		}
 	})
 }

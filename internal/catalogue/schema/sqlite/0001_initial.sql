@@ -33,6 +33,7 @@ CREATE TABLE vaults (
   bytes              BIGINT NOT NULL DEFAULT 0,
   changes            BIGINT NOT NULL DEFAULT 0,
   changed_at         BIGINT,                     -- null: never written to
+  pending_at         BIGINT,                     -- of the first change that is in no inventory yet
   inventory_at       BIGINT,                     -- null: no inventory was taken yet
   inventory_change   BIGINT NOT NULL DEFAULT 0,  -- changes when it was taken
   inventory_archives BIGINT NOT NULL DEFAULT 0,
@@ -41,6 +42,8 @@ CREATE TABLE vaults (
   events             TEXT,                       -- names separated by a comma
   UNIQUE (account_id, name)
 );
+
+CREATE INDEX vaults_pending ON vaults (pending_at) WHERE pending_at IS NOT NULL;
 
 -- place is where the store has the payload, or the manifest of a multipart archive, whose parts are those of upload_id.
 CREATE TABLE archives (
