@@ -92,16 +92,17 @@ func (tx *Tx) Jobs(vault int64, f JobFilter, before string, limit int, at time.T
 		ORDER BY job_id DESC LIMIT $6`, vault, before, millis(at), f.Status, f.Completed, limit)
 }
 
-// DueJobs returns up to limit jobs that may be finished at a moment, the longest due first, beginning after a job; the zero Job begins
-// with the first.
-func (tx *Tx) DueJobs(at time.Time, after Job, limit int) ([]Job, error) {
+// DueJobs returns up to limit jobs of an action, "" for all, that may be finished at a moment, the longest due first, beginning after a job; the zero
+// Job begins with the first.
+func (tx *Tx) DueJobs(at time.Time, action string, after Job, limit int) ([]Job, error) {
 	return all[Job](tx, `SELECT `+jobColumns+` FROM jobs WHERE status = 'InProgress' AND due_at <= $1 AND (due_at, job_id) > ($2, $3)
-		ORDER BY due_at, job_id LIMIT $4`, millis(at), after.DueAt.UnixMilli(), after.ID, limit)
+		AND ($4 = '' OR action = $4) ORDER BY due_at, job_id LIMIT $5`, millis(at), after.DueAt.UnixMilli(), after.ID, action, limit)
 }
 
-// NextDue returns when the next job is due, the zero time if none is in progress.
-func (tx *Tx) NextDue() (due time.Time, err error) {
-	err = tx.tx.QueryRowContext(tx.ctx, `SELECT MIN(due_at) FROM jobs WHERE status = 'InProgress'`).Scan(moment{&due})
+// NextDue returns when the next job of an action, "" for all, is due, the zero time if none is in progress.
+func (tx *Tx) NextDue(action string) (due time.Time, err error) {
+	err = tx.tx.QueryRowContext(tx.ctx, `SELECT MIN(due_at) FROM jobs WHERE status = 'InProgress' AND ($1 = '' OR action = $1)`, action).
+		Scan(moment{&due})
 	return due, err
 }
 

@@ -339,7 +339,7 @@ func TestDueJobs(t *testing.T) {
 	db := openNew(t)
 	id := newVault(t, db, "photos")
 	view(t, db, func(tx *Tx) error {
-		if due, err := tx.NextDue(); err != nil || !due.IsZero() {
+		if due, err := tx.NextDue(""); err != nil || !due.IsZero() {
 			t.Errorf("without jobs, NextDue gives %v, %v", due, err)
 		}
 		return nil
@@ -354,7 +354,7 @@ func TestDueJobs(t *testing.T) {
 	}{{-time.Minute, 10, nil}, {0, 10, []string{"c", "a"}}, {0, 1, []string{"c"}}, {time.Second, 10, []string{"c", "a", "b"}}} {
 		var got []string
 		view(t, db, func(tx *Tx) error {
-			due, err := tx.DueJobs(epoch.Add(test.at), Job{}, test.limit)
+			due, err := tx.DueJobs(epoch.Add(test.at), "", Job{}, test.limit)
 			for _, j := range due {
 				got = append(got, j.ID)
 			}
@@ -365,7 +365,7 @@ func TestDueJobs(t *testing.T) {
 		}
 	}
 	view(t, db, func(tx *Tx) error {
-		if due, err := tx.NextDue(); err != nil || !due.Equal(early.DueAt) {
+		if due, err := tx.NextDue(""); err != nil || !due.Equal(early.DueAt) {
 			t.Errorf("NextDue gives %v, %v, want %v", due, err, early.DueAt)
 		}
 		return nil

@@ -191,7 +191,7 @@ func (c *crash) job(ctx context.Context, archive string) {
 	if err != nil {
 		return
 	}
-	if _, err := c.FinishJobs(ctx); err == nil {
+	if _, err := c.FinishJobs(ctx, AllJobs); err == nil {
 		c.offered[id] = c.kept[archive]
 	}
 }
@@ -201,7 +201,7 @@ func (c *crash) inventory(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if _, err := c.FinishJobs(ctx); err != nil {
+	if _, err := c.FinishJobs(ctx, AllJobs); err != nil {
 		return
 	}
 	if b, err := c.read(ctx, id); err == nil {
@@ -246,7 +246,7 @@ func (c *crash) reboot(t *testing.T, s vfstest.Survival) {
 func (c *crash) checkPromises(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	_, err := c.FinishJobs(ctx)
+	_, err := c.FinishJobs(ctx, AllJobs)
 	check(t, err)
 	for job, want := range c.offered {
 		if got, err := c.read(ctx, job); err != nil || !bytes.Equal(got, want) {
@@ -274,7 +274,7 @@ func (c *crash) checkKept(t *testing.T, id string, want []byte) {
 		return // the deletion that was not answered has happened
 	}
 	check(t, err)
-	_, err = c.FinishJobs(t.Context())
+	_, err = c.FinishJobs(t.Context(), AllJobs)
 	check(t, err)
 	if got, err := c.read(t.Context(), job); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("archive %.12s has %d bytes, want %d: %v", id, len(got), len(want), err)

@@ -42,7 +42,7 @@ func (h *house) describe(t *testing.T, job string) protocol.JobDescription {
 // finish finishes the jobs that are due, which must succeed, and returns when the next one is.
 func (h *house) finish(t *testing.T) time.Time {
 	t.Helper()
-	next, err := h.FinishJobs(t.Context())
+	next, err := h.FinishJobs(t.Context(), AllJobs)
 	check(t, err)
 	return next
 }
@@ -140,7 +140,7 @@ func TestOneJobFails(t *testing.T) {
 		return nil
 	})
 	for range 2 {
-		if _, err := h.FinishJobs(t.Context()); !errors.Is(err, full) || !strings.Contains(err.Error(), broken) {
+		if _, err := h.FinishJobs(t.Context(), AllJobs); !errors.Is(err, full) || !strings.Contains(err.Error(), broken) {
 			t.Errorf("the error %v does not name the job %s and the cause", err, broken)
 		}
 	}
@@ -184,7 +184,7 @@ func TestManyJobsFail(t *testing.T) {
 	h.clock.move(time.Second)
 	last := h.start(t, retrieval(archive, "Standard"))
 	h.store.beforePut(func(label) error { return errors.New("no space left on device") })
-	if _, err := h.FinishJobs(t.Context()); err == nil {
+	if _, err := h.FinishJobs(t.Context(), AllJobs); err == nil {
 		t.Error("there is no error")
 	}
 	if d := h.describe(t, last); d.StatusCode != "Succeeded" {

@@ -140,7 +140,7 @@ func (h *house) limitedInventory(t *testing.T) string {
 	p.Inventory.Limit = new("1")
 	id, err := h.InitiateJob(t.Context(), h.ref, p)
 	check(t, err)
-	_, err = h.FinishJobs(t.Context())
+	_, err = h.FinishJobs(t.Context(), AllJobs)
 	check(t, err)
 	return id
 }

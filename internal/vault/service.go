@@ -29,22 +29,27 @@ type Service struct {
 	now      func() time.Time
 	log      *slog.Logger
 	ids      ids
-
-	wakeJobs, wakeReleases chan struct{} // of one element each
+	wakes    Wakes
 }
 
 // New returns a service. now is the time that all dates come from.
 func New(rows *catalogue.DB, bytes store.Store, settings Settings, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{rows: rows, bytes: bytes, settings: settings, now: now, log: log,
-		wakeJobs: make(chan struct{}, 1), wakeReleases: make(chan struct{}, 1)}
+	return &Service{rows: rows, bytes: bytes, settings: settings, now: now, log: log, wakes: newWakes()}
 }
 
-// Wakes returns channels that receive when there may be work for the worker: jobs to finish, bytes to release.
-func (s *Service) Wakes() (jobs, releases <-chan struct{}) { return s.wakeJobs, s.wakeReleases }
+// Wakes are channels that receive when there may be work for a loop of the worker.
+type Wakes struct{ Retrievals, Inventories, Releases chan struct{} }
+
+func newWakes() Wakes {
+	return Wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}
+}
+
+// Wakes returns the channels that Poke sends on.
+func (s *Service) Wakes() Wakes { return s.wakes }
 
 // Poke makes the worker look for work now.
 func (s *Service) Poke() {
-	for _, wake := range []chan struct{}{s.wakeJobs, s.wakeReleases} {
+	for _, wake := range []chan struct{}{s.wakes.Retrievals, s.wakes.Inventories, s.wakes.Releases} {
 		select {
 		case wake <- struct{}{}:
 		default: // it will look anyway

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
@@ -17,17 +15,27 @@ import (
 // Upkeep is what the worker calls: it finishes jobs, and removes what is no longer needed. Every method can be killed at any
 // moment and called again.
 
+// JobKind is what a job makes available.
+type JobKind string
+
+// The kinds of jobs. A retrieval takes no time; an inventory takes as long as there are archives.
+const (
+	AllJobs     JobKind = ""
+	Retrievals  JobKind = archiveRetrieval
+	Inventories JobKind = inventoryRetrieval
+)
+
 // batch is how many rows a step of upkeep takes at a time.
 const batch = 100
 
-// FinishJobs finishes the jobs that are due, retrievals first: they take no time. It returns when the next one is due, the zero time if none is
-// waiting. A job that cannot be finished now stays as it is, and no other waits for it.
-func (s *Service) FinishJobs(ctx context.Context) (time.Time, error) {
+// FinishJobs finishes the jobs of a kind that are due. It returns when the next one is due, the zero time if none is waiting. A job that cannot be
+// finished now stays as it is, and no other waits for it. One call at a time for each kind.
+func (s *Service) FinishJobs(ctx context.Context, kind JobKind) (time.Time, error) {
 	var last catalogue.Job
 	var first error
 	failures := 0
 	for {
-		due, err := s.dueJobs(ctx, last)
+		due, err := s.dueJobs(ctx, kind, last)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -35,7 +43,6 @@ func (s *Service) FinishJobs(ctx context.Context) (time.Time, error) {
 			break
 		}
 		last = due[len(due)-1]
-		slices.SortStableFunc(due, func(a, b catalogue.Job) int { return strings.Compare(a.Action, b.Action) })
 		for _, j := range due {
 			if failed := s.finishJob(ctx, j); failed != nil {
 				failures++
@@ -46,20 +53,20 @@ func (s *Service) FinishJobs(ctx context.Context) (time.Time, error) {
 	if failures > 0 {
 		return time.Time{}, fmt.Errorf("%d jobs could not be finished, the first: %w", failures, first)
 	}
-	return s.nextDue(ctx)
+	return s.nextDue(ctx, kind)
 }
 
-func (s *Service) dueJobs(ctx context.Context, after catalogue.Job) (due []catalogue.Job, err error) {
+func (s *Service) dueJobs(ctx context.Context, kind JobKind, after catalogue.Job) (due []catalogue.Job, err error) {
 	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		due, err = tx.DueJobs(s.now(), after, batch)
+		due, err = tx.DueJobs(s.now(), string(kind), after, batch)
 		return err
 	})
 	return due, err
 }
 
-func (s *Service) nextDue(ctx context.Context) (next time.Time, err error) {
+func (s *Service) nextDue(ctx context.Context, kind JobKind) (next time.Time, err error) {
 	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		next, err = tx.NextDue()
+		next, err = tx.NextDue(string(kind))
 		return err
 	})
 	return next, err
@@ -129,7 +136,6 @@ func (s *Service) Expire(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.Poke() // bytes may have been released
 	}
 }
 

@@ -27,13 +27,14 @@ const (
 	firstSweep = 10 * time.Minute // after the start, so that a restart is not slowed by it
 )
 
-// Run runs until ctx is done, and returns when everything has stopped. Bytes are released by a loop of their own: a deletion of millions of archives
-// does not keep jobs waiting.
+// Run runs until ctx is done, and returns when everything has stopped. What may take long has a loop of its own: neither an inventory of millions of
+// archives nor their deletion keeps a retrieval waiting.
 func (w *Worker) Run(ctx context.Context) {
-	jobs, releases := w.Service.Wakes()
+	wakes := w.Service.Wakes()
 	var loops sync.WaitGroup
-	loops.Go(func() { w.loop(ctx, jobs, w.upkeep) })
-	loops.Go(func() { w.loop(ctx, releases, w.release) })
+	loops.Go(func() { w.loop(ctx, wakes.Retrievals, w.retrievals) })
+	loops.Go(func() { w.loop(ctx, wakes.Inventories, w.inventories) })
+	loops.Go(func() { w.loop(ctx, wakes.Releases, w.releases) })
 	loops.Go(func() { w.sweep(ctx) })
 	loops.Wait()
 }
@@ -58,20 +59,27 @@ func (w *Worker) loop(ctx context.Context, wake <-chan struct{}, step func(conte
 	}
 }
 
-// upkeep does everything that is due and returns how long to wait.
-func (w *Worker) upkeep(ctx context.Context) (time.Duration, error) {
-	err := w.Service.TakeInventories(ctx)
-	next, failed := w.Service.FinishJobs(ctx)
-	err = errors.Join(err, failed, w.Service.Expire(ctx))
-	wait := idle
-	if !next.IsZero() {
-		wait = max(0, min(idle, next.Sub(w.Now())))
-	}
-	return wait, err
+func (w *Worker) retrievals(ctx context.Context) (time.Duration, error) {
+	next, err := w.Service.FinishJobs(ctx, vault.Retrievals)
+	return w.until(next), err
 }
 
-func (w *Worker) release(ctx context.Context) (time.Duration, error) {
-	return idle, w.Service.Release(ctx)
+func (w *Worker) inventories(ctx context.Context) (time.Duration, error) {
+	err := w.Service.TakeInventories(ctx)
+	next, failed := w.Service.FinishJobs(ctx, vault.Inventories)
+	return w.until(next), errors.Join(err, failed)
+}
+
+func (w *Worker) releases(ctx context.Context) (time.Duration, error) {
+	return idle, errors.Join(w.Service.Expire(ctx), w.Service.Release(ctx))
+}
+
+// until returns how long to wait for a moment; a zero one stands for none.
+func (w *Worker) until(next time.Time) time.Duration {
+	if next.IsZero() {
+		return idle
+	}
+	return max(0, min(idle, next.Sub(w.Now())))
 }
 
 // sweep removes now and then what interrupted requests left.

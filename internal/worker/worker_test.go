@@ -197,7 +197,7 @@ func (p *plant) wantStatus(t *testing.T, job, want string) {
 func (p *plant) due(t *testing.T) (jobs []catalogue.Job) {
 	t.Helper()
 	noError(t, p.rows.View(t.Context(), func(tx *catalogue.Tx) (err error) {
-		jobs, err = tx.DueJobs(p.clock.Now().AddDate(1, 0, 0), catalogue.Job{}, 100)
+		jobs, err = tx.DueJobs(p.clock.Now().AddDate(1, 0, 0), "", catalogue.Job{}, 100)
 		return err
 	}))
 	return jobs
@@ -398,5 +398,22 @@ func TestInventoriesAreTaken(t *testing.T) {
 		if got := last(); got == first {
 			t.Errorf("no inventory a day after a change, and days after the last of %s", first)
 		}
+	})
+}
+
+// TestRetrievalsDoNotWait has an inventory that takes for ever: retrievals end all the same, and deleted bytes go.
+func TestRetrievalsDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, vault.Defaults(), 1000*time.Hour)
+		archive := p.archive(t)
+		written := make(chan struct{})
+		p.store.failWith(func(context.Context) error { <-written; return errors.New("it took too long") })
+		inventory := p.inventory(t)
+		p.wantStatus(t, inventory, "InProgress")
+		p.wantStatus(t, p.retrieve(t, archive, "Standard"), "Succeeded")
+		close(written)
+		p.store.failWith(nil)
+		p.pass(time.Minute)
+		p.wantStatus(t, inventory, "Succeeded")
 	})
 }
