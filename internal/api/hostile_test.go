@@ -581,3 +581,21 @@ func TestHostileDescriptions(t *testing.T) {
 	}
 	wantWell(t, s.Server, files+1)
 }
+
+// TestHostileIDs names what cannot be: bytes that are in no id, and that not every database would take.
+func TestHostileIDs(t *testing.T) {
+	s := moraintest.Start(t)
+	s.CreateVault(t, "v")
+	for _, id := range []string{"%00", "%ff%fe", "a%00b", "%C3%A9", "%0A", strings.Repeat("x", 10_000)} {
+		for target, method := range map[string]string{
+			"/-/vaults/v/archives/" + id: "DELETE", "/-/vaults/v/multipart-uploads/" + id: "GET", "/-/vaults/v/jobs/" + id: "GET",
+		} {
+			wantError(t, sendRaw(t, s, rawRequest{method: method, target: target}), 404, notFound, "")
+		}
+	}
+	for _, id := range []string{"\x80\xff", "AKIA\xc3\xa9"} {
+		r := rawRequest{method: "GET", target: "/-/vaults", key: moraintest.Key{ID: id, Secret: "x"}}
+		wantError(t, sendRaw(t, s, r), 400, unrecognized, "")
+	}
+	wantWell(t, s, 0)
+}

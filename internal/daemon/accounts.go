@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/access"
@@ -17,6 +18,9 @@ import (
 // process counts at once.
 func keyFinder(rows *catalogue.DB) func(context.Context, string) (access.Key, bool, error) {
 	return func(ctx context.Context, id string) (access.Key, bool, error) {
+		if strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return access.Key{}, false, nil // no key has such an id, and not every database takes the text
+		}
 		var k catalogue.AccessKey
 		err := rows.View(ctx, func(tx *catalogue.Tx) (err error) {
 			k, err = tx.AccessKey(id)

@@ -101,6 +101,9 @@ func (s *Service) lookUp(ctx context.Context, ref Ref) (v catalogue.Vault, err e
 
 // archive returns the row of an archive that a request names. deleted is set when it was in the vault once.
 func (s *Service) archive(tx *catalogue.Tx, ref Ref, v catalogue.Vault, id string) (a catalogue.Archive, deleted bool, err error) {
+	if !printable(id) {
+		return a, false, archiveNotFound(id)
+	}
 	a, err = tx.Archive(id)
 	if errors.Is(err, catalogue.ErrNotFound) {
 		d, err := tx.DeletedArchive(id)

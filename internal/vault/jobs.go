@@ -210,6 +210,9 @@ func (s *Service) job(tx *catalogue.Tx, ref Ref, id string) (catalogue.Job, erro
 	if err != nil {
 		return catalogue.Job{}, err
 	}
+	if !printable(id) {
+		return catalogue.Job{}, jobNotFound(id)
+	}
 	j, err := tx.Job(v.ID, id, s.now())
 	return j, absent(err, jobNotFound(id))
 }

@@ -29,7 +29,7 @@ func position(text *string, list string) (string, error) {
 	}
 	b, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
 	of, at, found := strings.Cut(string(b), "\n")
-	if crc32.ChecksumIEEE(b) != sum || !found || of != list {
+	if crc32.ChecksumIEEE(b) != sum || !found || of != list || !printable(at) {
 		return "", invalidMarker(*text)
 	}
 	return at, nil

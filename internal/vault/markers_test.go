@@ -9,11 +9,15 @@ import (
 )
 
 func TestMarkers(t *testing.T) {
-	for _, at := range []string{"", "0", "9999999999", "an id", "with\na line", strings.Repeat("x", 138), "\x00\xff"} {
+	for _, at := range []string{"", "0", "9999999999", "an id", strings.Repeat("x", 138)} {
 		got, err := position(encodeMarker("jobs of vault 1", at), "jobs of vault 1")
 		if err != nil || got != at {
 			t.Errorf("position %q came back as %q, %v", at, got, err)
 		}
+	}
+	for _, at := range []string{"with\na line", "\x00", "\xff"} { // the checksum is no secret, and not every database takes such text
+		_, err := position(encodeMarker("jobs of vault 1", at), "jobs of vault 1")
+		wantFault(t, at, err, fault.Invalid)
 	}
 	for _, none := range []*string{nil, new("")} {
 		if at, err := position(none, "jobs of vault 1"); at != "" || err != nil {
@@ -166,8 +170,8 @@ func FuzzMarkers(f *testing.F) {
 		} else if err != nil && fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%q: %v", text, err)
 		}
-		if strings.Contains(list, "\n") {
-			return // no list has such a name
+		if strings.Contains(list, "\n") || !printable(at) {
+			return // no list has such a name, no item such a position
 		}
 		if got, err := position(encodeMarker(list, at), list); err != nil || got != at {
 			t.Errorf("position %q of %q came back as %q, %v", at, list, got, err)

@@ -201,7 +201,8 @@ func page[T any](list []T, size int) ([]T, bool) {
 	return list, false
 }
 
-// printable reports whether a description has only characters of 0x20 to 0x7E.
+// printable reports whether a text has only characters of 0x20 to 0x7E. Nothing else is ever part of a description, an id or a marker, and not
+// every database takes it.
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] > 0x7e {

@@ -53,6 +53,9 @@ func (s *Service) upload(tx *catalogue.Tx, ref Ref, id string) (catalogue.Upload
 	if err != nil {
 		return catalogue.Upload{}, err
 	}
+	if !printable(id) {
+		return catalogue.Upload{}, uploadNotFound(id)
+	}
 	u, err := tx.Upload(id)
 	if err == nil && u.VaultID != v.ID {
 		err = catalogue.ErrNotFound
