@@ -62,7 +62,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.dir, "dir", ".", "directory on the disk to measure; a directory is made in it, and removed afterwards")
 	sizes := f.String("sizes", "16KiB,4MiB,256MiB", "sizes of the archives")
 	clients := f.String("clients", "1,16", "numbers of requests that run at once")
-	bytes := f.String("bytes", "1GiB", "bytes of each measurement, at most; one archive for each client at least")
+	bytes := f.String("bytes", "512MiB", "bytes of each measurement, at most; one archive for each client at least")
 	f.DurationVar(&o.limit.time, "time", 2*time.Second, "time after which a measurement makes no new requests")
 	f.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians are shown")
 	f.BoolVar(&o.json, "json", false, "print JSON")
