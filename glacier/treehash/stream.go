@@ -124,6 +124,9 @@ func (s *Stream) Close() {
 	}
 }
 
+// Size returns the number of bytes that were promised, -1 when it is unknown.
+func (s *Stream) Size() int64 { return s.size }
+
 // Read returns the number of bytes read so far.
 func (s *Stream) Read() int64 { return s.read }
 

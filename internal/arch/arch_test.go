@@ -23,7 +23,7 @@ var table = map[string]string{
 	"internal/sigv4":           "",
 	"internal/store":           "internal/fault glacier/treehash",
 	"internal/store/storetest": "internal/store internal/fault glacier/treehash",
-	"internal/store/volume":    "internal/store internal/fault glacier/treehash internal/vfs",
+	"internal/store/volume":    "internal/store internal/fault internal/group glacier/treehash internal/vfs",
 	"internal/store/memory":    "internal/store internal/fault glacier/treehash",
 	"internal/catalogue":       "internal/fault internal/group",
 	"internal/access":          "internal/fault",

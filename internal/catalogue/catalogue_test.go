@@ -202,9 +202,13 @@ func TestOpenOddPaths(t *testing.T) {
 func TestPragmas(t *testing.T) {
 	db := openNew(t)
 	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
-		for of, pool := range map[string]*sql.DB{"writer": db.writer, "reader": db.reader} {
+		for of, run := range map[string]func(context.Context, func(*Tx) error) error{"writer": db.Update, "reader": db.View} {
 			var got string
-			if err := pool.QueryRow(`PRAGMA ` + name).Scan(&got); err != nil || got != want {
+			err := run(t.Context(), func(tx *Tx) (err error) {
+				got, err = scalar[string](tx, `PRAGMA `+name)
+				return err
+			})
+			if err != nil || got != want {
 				t.Errorf("%s of the %s is %q, %v, want %q", name, of, got, err, want)
 			}
 		}
@@ -219,8 +223,7 @@ func TestUpdateRollsBack(t *testing.T) {
 		"an error": func() error {
 			return db.Update(t.Context(), func(tx *Tx) error { return errors.Join(insert(tx), refused) })
 		},
-		"a panic": func() (err error) {
-			defer func() { err = recover().(error) }()
+		"a panic": func() error {
 			return db.Update(t.Context(), func(tx *Tx) error {
 				insert(tx)
 				panic(refused)
@@ -266,9 +269,10 @@ func TestUpdateOfACancelledContext(t *testing.T) {
 func rival(t *testing.T, db *DB) *sql.DB {
 	t.Helper()
 	var path string
-	if err := db.reader.QueryRow(`SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path); err != nil {
-		t.Fatal(err)
-	}
+	view(t, db, func(tx *Tx) (err error) {
+		path, err = scalar[string](tx, `SELECT file FROM pragma_database_list WHERE name = 'main'`)
+		return err
+	})
 	other, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(0)")
 	if err != nil {
 		t.Fatal(err)

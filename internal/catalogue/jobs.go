@@ -101,8 +101,7 @@ func (tx *Tx) DueJobs(at time.Time, action string, after Job, limit int) ([]Job,
 
 // NextDue returns when the next job of an action, "" for all, is due, the zero time if none is in progress.
 func (tx *Tx) NextDue(action string) (due time.Time, err error) {
-	err = tx.tx.QueryRowContext(tx.ctx, `SELECT MIN(due_at) FROM jobs WHERE status = 'InProgress' AND ($1 = '' OR action = $1)`, action).
-		Scan(moment{&due})
+	err = tx.scan([]any{moment{&due}}, `SELECT MIN(due_at) FROM jobs WHERE status = 'InProgress' AND ($1 = '' OR action = $1)`, action)
 	return due, err
 }
 

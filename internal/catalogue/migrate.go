@@ -2,7 +2,6 @@ package catalogue
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -13,28 +12,38 @@ var schemas embed.FS // read only
 
 // migrate brings the schema up to date: it runs the numbered files that were not run yet, in their order, each in a
 // transaction of its own. There is no way back.
-func migrate(ctx context.Context, db *sql.DB) error {
+func migrate(ctx context.Context, writer *connections) error {
 	files, err := fs.Glob(schemas, "schema/sqlite/*.sql") // sorted by name
 	if err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)`); err != nil {
+	err = migration(ctx, writer, func(tx *Tx) error {
+		return tx.exec(`CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)`)
+	})
+	if err != nil {
 		return err
 	}
 	for i, file := range files {
-		if err := apply(ctx, db, int64(i+1), file); err != nil {
+		if err := apply(ctx, writer, int64(i+1), file); err != nil {
 			return fmt.Errorf("schema %s: %w", file, err)
 		}
 	}
-	return checkVersion(ctx, db, len(files))
+	return migration(ctx, writer, func(tx *Tx) error { return checkVersion(tx, len(files)) })
 }
 
-func apply(ctx context.Context, db *sql.DB, version int64, file string) error {
+// migration runs fn in a transaction of its own.
+func migration(ctx context.Context, writer *connections, fn func(*Tx) error) error {
+	return writer.change(ctx, func(c *connection) error {
+		return c.lend(&Tx{ctx: ctx, engine: ctx}, fn)
+	}, (*connection).commit)
+}
+
+func apply(ctx context.Context, writer *connections, version int64, file string) error {
 	text, err := schemas.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	return run(ctx, db, nil, func(tx *Tx) error {
+	return migration(ctx, writer, func(tx *Tx) error {
 		done, err := scalar[int64](tx, `SELECT COUNT(*) FROM schema_version WHERE version = $1`, version)
 		if err != nil || done > 0 {
 			return err
@@ -47,9 +56,9 @@ func apply(ctx context.Context, db *sql.DB, version int64, file string) error {
 }
 
 // checkVersion refuses a catalogue that a later program has changed.
-func checkVersion(ctx context.Context, db *sql.DB, known int) error {
-	var newest int
-	if err := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&newest); err != nil {
+func checkVersion(tx *Tx, known int) error {
+	newest, err := scalar[int](tx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`)
+	if err != nil {
 		return err
 	}
 	if newest > known {

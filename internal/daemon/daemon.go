@@ -72,7 +72,7 @@ func (d *Daemon) open(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, rows)
-	bytes, err := volume.Open(disk, d.config.StoreDir(), d.clock.Now)
+	bytes, err := volume.Open(disk, d.config.StoreDir(), volume.Defaults(), d.clock.Now)
 	if err != nil {
 		return err
 	}

@@ -50,9 +50,9 @@ type Store interface {
 	// Stat returns what is known of a record without its payload. A missing record is fault.NotFound.
 	Stat(ctx context.Context, at Place) (Extent, error)
 
-	// Remove removes a record for good: when it returns nil the removal survives a power failure. A missing record is
-	// no error.
-	Remove(ctx context.Context, at Place) error
+	// Remove removes records for good: when it returns nil the removals survive a power failure. A missing record is
+	// no error. After an error some may be removed.
+	Remove(ctx context.Context, at ...Place) error
 
 	// Walk calls fn for every record, in no order that is promised. Records that are not complete have a Kind of 0
 	// and no label; they are given so that a sweep can remove them. What a Put of this process is writing at the moment is passed over.
@@ -60,4 +60,76 @@ type Store interface {
 	Walk(ctx context.Context, fn func(Extent) error) error
 
 	Close() error
+}
+
+// Volumes is a Store that keeps its records in volumes: pieces that are verified, and compacted, one at a time.
+type Volumes interface {
+	Store
+	// Volumes returns the volumes that are not being written, by name, which is by age.
+	Volumes(ctx context.Context) ([]Volume, error)
+	// Inspect goes through one volume. A volume that is gone holds nothing.
+	Inspect(ctx context.Context, name string, i Inspection) error
+	// Compact moves what is needed of a volume elsewhere, and removes the volume. It reports whether the volume is gone: it stays when
+	// something in it is damaged, or has to wait. Whatever interrupts it, every record that is needed is whole at its old place or its new
+	// one, and Moved has said which.
+	Compact(ctx context.Context, name string, c Compaction) (Compacted, error)
+}
+
+// Volume is what is known of a volume without reading it.
+type Volume struct {
+	Name   string
+	Since  time.Time // when it was begun
+	Bytes  int64     // length
+	Dead   int64     // bytes that compacting it would win
+	Shared bool      // it may have many records, and can be compacted
+	InUse  bool      // records are still added to it
+	Failed bool      // a write or a sync failed: nothing is added to it, and what it holds is to be verified and moved
+}
+
+// Inspection is how a volume is gone through, and who hears of what is found.
+type Inspection struct {
+	Data   bool                                   // read everything, not only what describes the records
+	Pace   func(ctx context.Context, n int) error // called before n bytes are read; nil: no limit
+	Record func(Extent) error                     // called for every whole record that was not removed
+	Damage func(Damage) error                     // called for what is not as it was written
+}
+
+// Damage is something in a volume that is not as it was written.
+type Damage struct {
+	Place Place  // of the record; of the volume, when it is none of a record
+	Label []byte // nil when it cannot be read
+	Err   error  // what is wrong
+}
+
+// Fate is what becomes of a record when its volume is compacted.
+type Fate int
+
+// The fates of records.
+const (
+	Wait  Fate = iota // nobody can say yet: the volume stays
+	Move              // something refers to it
+	Carry             // nothing refers to it, but it is kept for a while
+	Drop              // nobody needs it
+)
+
+// Compaction decides on the records of a volume.
+type Compaction struct {
+	Pace  func(ctx context.Context, n int) error
+	Fate  func(ctx context.Context, x Extent) (Fate, error)
+	Moved func(ctx context.Context, moves []Moved) (stale []Place, err error) // makes what refers to the old places refer to the new ones; stale are new places that nothing refers to
+}
+
+// Moved is a record that has a copy.
+type Moved struct {
+	From, To Place
+	Extent   Extent // at To
+}
+
+// Compacted is what a compaction did.
+type Compacted struct {
+	Gone    bool  // the volume is
+	Moved   int   // records
+	Dropped int   // records
+	Bytes   int64 // that were won
+	Damaged []Damage
 }

@@ -109,7 +109,7 @@ func newCrash(t *testing.T, seed uint64) *crash {
 
 func (c *crash) start(t *testing.T) {
 	t.Helper()
-	volumes, err := volume.Open(c.disk, "volumes", c.clock.Now)
+	volumes, err := volume.Open(c.disk, "volumes", volume.Defaults(), c.clock.Now)
 	check(t, err)
 	c.Service = New(c.rows, volumes, Defaults(), c.clock.Now, slog.New(slog.DiscardHandler))
 }

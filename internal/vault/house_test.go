@@ -176,7 +176,7 @@ func onDisk(t *testing.T, now func() time.Time) store.Store {
 
 func volumesIn(t *testing.T, dir string, now func() time.Time) store.Store {
 	t.Helper()
-	s, err := volume.Open(vfs.OS(), dir, now)
+	s, err := volume.Open(vfs.OS(), dir, volume.Defaults(), now)
 	check(t, err)
 	return s
 }

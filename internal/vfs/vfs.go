@@ -25,6 +25,8 @@ type File interface {
 	Sync() error
 	// Size returns the length of the file in bytes.
 	Size() (int64, error)
+	// Truncate cuts the file to a length. It is durable after Sync.
+	Truncate(size int64) error
 }
 
 // FS is a file system. Paths are those of the operating system. All methods may be called from several goroutines.
@@ -33,8 +35,12 @@ type FS interface {
 	Create(path string) (File, error)
 	// Open opens a file for reading. A missing file is fs.ErrNotExist.
 	Open(path string) (File, error)
+	// Reopen opens a file that exists for reading and writing. A missing file is fs.ErrNotExist.
+	Reopen(path string) (File, error)
 	// Remove removes a file. A missing file is fs.ErrNotExist.
 	Remove(path string) error
+	// Rename gives a file another name in the same directory, in place of a file that has it. It is durable after SyncDir.
+	Rename(from, to string) error
 	// MkdirAll makes a directory and its missing parents, and makes their existence durable.
 	MkdirAll(path string) error
 	// Mkdir makes a directory in one that exists; it is no error if it is there. It is durable after SyncDir of its parent.
@@ -107,7 +113,17 @@ func (osFS) Open(path string) (File, error) {
 	return osFile{f}, nil
 }
 
+func (osFS) Reopen(path string) (File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
 func (osFS) Remove(path string) error { return os.Remove(path) }
+
+func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
 
 func (o osFS) MkdirAll(path string) error {
 	path = filepath.Clean(path)

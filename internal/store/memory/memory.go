@@ -87,11 +87,13 @@ func (s *Store) Stat(_ context.Context, at store.Place) (store.Extent, error) {
 	return r.extent, err
 }
 
-// Remove forgets a record.
-func (s *Store) Remove(_ context.Context, at store.Place) error {
+// Remove forgets records.
+func (s *Store) Remove(_ context.Context, at ...store.Place) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.records, at)
+	for _, p := range at {
+		delete(s.records, p)
+	}
 	return nil
 }
 

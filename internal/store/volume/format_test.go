@@ -25,7 +25,7 @@ func TestOtherFormatVersion(t *testing.T) {
 		binary.LittleEndian.PutUint32(other[8:], version)
 		seal(other[:volumeHeaderSize])
 		writeFile(t, s.path, other)
-		wants := []string{fmt.Sprintf("format %d", version), "format 1", string(s.Place)}
+		wants := []string{fmt.Sprintf("format %d", version), "format 1", strings.TrimSuffix(string(s.Place), ":64")}
 		_, err := s.Stat(t.Context(), s.Place)
 		wantFormatError(t, "Stat", err, wants)
 		_, err = s.Open(t.Context(), s.Place, 0, 10)
@@ -51,8 +51,8 @@ func wantFormatError(t *testing.T, what string, err error, wants []string) {
 	}
 }
 
-// record returns the bytes of a whole record.
-func record(h recordHeader, label, payload []byte) []byte {
+// encoded returns the bytes of a whole record of a volume of its own.
+func encoded(h recordHeader, label, payload []byte) []byte {
 	h.label, h.payload = uint32(len(label)), int64(len(payload))
 	s := treehash.NewStream(bytes.NewReader(payload), h.payload, nil)
 	for {
@@ -60,7 +60,7 @@ func record(h recordHeader, label, payload []byte) []byte {
 			break // memory ends well
 		}
 	}
-	return slices.Concat(h.encode(), label, payload, encodeTrailer(h, label, s.Leaves(), s.Sum()))
+	return slices.Concat(h.encode(), label, payload, frame{}.encodeTrailer(0, h, label, s.Leaves(), s.Sum()))
 }
 
 func testHeader() recordHeader {
@@ -71,7 +71,7 @@ func testHeader() recordHeader {
 func TestRecordHeaderWithImpossibleValues(t *testing.T) {
 	for name, change := range map[string]func([]byte){
 		"reserved byte 5":        func(b []byte) { b[5] = 1 },
-		"reserved byte 15":       func(b []byte) { b[15] = 1 },
+		"number":                 func(b []byte) { b[15] = 1 },
 		"reserved byte 59":       func(b []byte) { b[59] = 1 },
 		"kind 0":                 func(b []byte) { b[4] = 0 },
 		"kind 4":                 func(b []byte) { b[4] = 4 },
@@ -81,10 +81,10 @@ func TestRecordHeaderWithImpossibleValues(t *testing.T) {
 		"payload of 1 PiB and 1": func(b []byte) { binary.LittleEndian.PutUint64(b[16:], maxPayload+1) },
 		"payload of 8 EiB":       func(b []byte) { binary.LittleEndian.PutUint64(b[16:], 1<<63-1) },
 	} {
-		b := record(testHeader(), []byte("label"), pattern(10))
+		b := encoded(testHeader(), []byte("label"), pattern(10))
 		change(b)
 		seal(b[:recordHeaderSize])
-		if _, _, err := readRecord(bytes.NewReader(b), 0); !errors.Is(err, errNoRecord) {
+		if _, _, _, err := readRecord(bytes.NewReader(b), frame{}, 0); !errors.Is(err, errNoRecord) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestHugeLengthsCostNothing(t *testing.T) {
 	b := append(h.encode(), make([]byte, 100)...)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, _, err := readRecord(bytes.NewReader(b), 0)
+	_, _, _, err := readRecord(bytes.NewReader(b), frame{}, 0)
 	runtime.ReadMemStats(&after)
 	if !errors.Is(err, errNoRecord) {
 		t.Errorf("a header without a record: error %v", err)
@@ -120,10 +120,10 @@ func (e endsWithData) ReadAt(b []byte, off int64) (int, error) {
 
 func TestRecordAtTheEndOfAFile(t *testing.T) {
 	for _, label := range []string{"", "label", strings.Repeat("long", 5000)} {
-		b := record(testHeader(), []byte(label), pattern(10))
+		b := encoded(testHeader(), []byte(label), pattern(10))
 		h := testHeader()
 		h.label, h.payload = uint32(len(label)), 10
-		x, at, err := readRecord(endsWithData{bytes.NewReader(b[:h.size()])}, 0) // without padding
+		_, x, at, err := readRecord(endsWithData{bytes.NewReader(b[:h.size()])}, frame{}, 0) // without padding
 		if err != nil || string(x.Label) != label || string(b[at:][:10]) != string(pattern(10)) {
 			t.Errorf("a record with a label of %d bytes: label %.20q, payload at %d, %v", len(label), x.Label, at, err)
 		}
@@ -134,11 +134,11 @@ func TestRecordAtTheEndOfAFile(t *testing.T) {
 // bytes justify, and what it takes for a record must be one: written again it is the same.
 func FuzzReadRecord(f *testing.F) {
 	for _, size := range []int{0, 1, 10, 300} {
-		f.Add(record(testHeader(), pattern(size), pattern(size)), false)
+		f.Add(encoded(testHeader(), pattern(size), pattern(size)), false)
 	}
-	f.Add(record(testHeader(), pattern(firstRead), nil), true)
+	f.Add(encoded(testHeader(), pattern(firstRead), nil), true)
 	f.Add([]byte(recordMagic), true)
-	reserved := record(testHeader(), []byte("label"), pattern(10))
+	reserved := encoded(testHeader(), []byte("label"), pattern(10))
 	reserved[5] = 1
 	f.Add(reserved, true)
 	f.Fuzz(func(t *testing.T, b []byte, repair bool) {
@@ -146,18 +146,14 @@ func FuzzReadRecord(f *testing.F) {
 			b = bytes.Clone(b)
 			seal(b[:recordHeaderSize])
 		}
-		x, at, err := readRecord(bytes.NewReader(b), 0)
+		h, x, at, err := readRecord(bytes.NewReader(b), frame{}, 0)
 		if err != nil {
 			return
-		}
-		h, err := decodeRecordHeader(b)
-		if err != nil {
-			t.Fatalf("a record without a header: %v", err)
 		}
 		if x.Size < 0 || at+x.Size > int64(len(b)) || int64(len(x.Leaves)) != treehash.Leaves(x.Size) {
 			t.Fatalf("a record of %d bytes at %d with %d leaves, in a file of %d", x.Size, at, len(x.Leaves), len(b))
 		}
-		trailer := encodeTrailer(h, x.Label, x.Leaves, x.Tree)[:trailerSize(x.Size)]
+		trailer := frame{}.encodeTrailer(0, h, x.Label, x.Leaves, x.Tree)[:trailerSize(x.Size)]
 		if again := slices.Concat(h.encode(), x.Label, b[at:at+x.Size], trailer); !bytes.Equal(again, b[:h.size()]) {
 			t.Fatalf("read and written again, the record is another:\n%x\n%x", again, b[:h.size()])
 		}

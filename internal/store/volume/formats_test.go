@@ -38,7 +38,7 @@ func exampleVolume(t *testing.T) []byte {
 		kind: store.Payload, created: time.Date(2024, 2, 29, 10, 11, 12, 987_000_000, time.UTC),
 		id: [idSize]byte([]byte("\x5a\x01\x5a\x02\x5a\x03\x5a\x04\x5a\x05\x5a\x06\x5a\x07\x5a\x08")),
 	}
-	return append(encodeVolumeHeader(id, id.time()), record(h, []byte(exampleLabel), []byte(examplePayload))...)
+	return append(encodeVolumeHeader(frame{id: id}), encoded(h, []byte(exampleLabel), []byte(examplePayload))...)
 }
 
 // field is a stretch of bytes with a name.
@@ -143,7 +143,7 @@ func checkExample(t *testing.T, b []byte) {
 // What Put writes is what the worked example is made of.
 func TestPutWritesTheFormat(t *testing.T) {
 	now := start
-	s := openAt(t, vfs.OS(), func() time.Time { return now })
+	s := openWith(t, vfs.OS(), alone(), func() time.Time { return now })
 	x, err := s.Put(t.Context(), store.Payload, []byte(exampleLabel), payload([]byte(examplePayload)))
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestPutWritesTheFormat(t *testing.T) {
 	b := readFile(t, fileOf(t, s, x.Place))
 	id, _, _ := parsePlace(x.Place)
 	h := recordHeader{kind: store.Payload, created: start.Truncate(time.Millisecond), id: [idSize]byte(b[volumeHeaderSize+32:][:idSize])}
-	want := append(encodeVolumeHeader(id, id.time()), record(h, []byte(exampleLabel), []byte(examplePayload))...)
+	want := append(encodeVolumeHeader(frame{id: id}), encoded(h, []byte(exampleLabel), []byte(examplePayload))...)
 	if !bytes.Equal(b, want) {
 		t.Errorf("Put writes\n%s, want\n%s", hex.Dump(b), hex.Dump(want))
 	}
@@ -178,13 +178,13 @@ func TestReaderNoticesWhatTheStoreNotices(t *testing.T) {
 	for at := range len(good) + 20 {
 		id := volumeID(good[16:32])
 		binary.BigEndian.PutUint32(id[8:], uint32(at))
-		b := append(encodeVolumeHeader(id, id.time()), good[volumeHeaderSize:]...)
+		b := append(encodeVolumeHeader(frame{id: id}), good[volumeHeaderSize:]...)
 		if at < len(b) {
 			b[at] ^= 0x20
 		} else {
 			b = b[:len(b)-(at-len(b))] // with as many bytes less
 		}
-		writeFile(t, s.path(id), b)
+		writeFile(t, s.path(frame{id: id}), b)
 		if _, err := read(s, place(id, volumeHeaderSize)); err != nil {
 			want = append(want, string(place(id, volumeHeaderSize)))
 		}

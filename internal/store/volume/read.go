@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/store"
@@ -41,65 +40,72 @@ func (s *Store) open(at store.Place) (vfs.File, store.Extent, int64, error) {
 	if err != nil {
 		return nil, store.Extent{}, 0, err
 	}
-	f, err := s.fs.Open(s.path(id))
+	f := s.frame(id)
+	file, err := s.fs.Open(s.path(f))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, store.Extent{}, 0, fault.Wrap(fault.NotFound, err, "there is no record at %s", at)
 	}
 	if err != nil {
 		return nil, store.Extent{}, 0, fmt.Errorf("open a volume: %w", err)
 	}
-	x, payloadAt, err := readVolume(f, id, off)
-	if errors.Is(err, errFormat) {
-		f.Close()
-		return nil, store.Extent{}, 0, fmt.Errorf("the record at %s: %w", at, err)
+	h, x, payloadAt, err := readVolume(file, f, off)
+	switch {
+	case err == nil && f.shared && s.isRemoved(id, h.number):
+		err = fault.New(fault.NotFound, "the record at %s was removed", at)
+	case errors.Is(err, errFormat):
+		err = fmt.Errorf("the record at %s: %w", at, err)
+	case err != nil:
+		err = fault.Wrap(fault.Corrupt, err, "the record at %s cannot be read", at)
 	}
 	if err != nil {
-		f.Close()
-		return nil, store.Extent{}, 0, fault.Wrap(fault.Corrupt, err, "the record at %s cannot be read", at)
+		file.Close()
+		return nil, store.Extent{}, 0, err
 	}
 	x.Place = at
-	return f, x, payloadAt, nil
+	return file, x, payloadAt, nil
 }
 
-// readVolume checks the header of the volume with an id and reads one record of it.
-func readVolume(r io.ReaderAt, id volumeID, off int64) (store.Extent, int64, error) {
-	head, err := readSome(r, 0, volumeHeaderSize)
-	if err == nil {
-		err = decodeVolumeHeader(head, id)
+// readVolume reads one record of a volume. The header of a volume with many records is not looked at: each of them says which volume it is in.
+func readVolume(r io.ReaderAt, f frame, off int64) (recordHeader, store.Extent, int64, error) {
+	if !f.shared {
+		head, err := readSome(r, 0, volumeHeaderSize)
+		if err == nil {
+			err = decodeVolumeHeader(head, f)
+		}
+		if err != nil {
+			return recordHeader{}, store.Extent{}, 0, err
+		}
 	}
-	if err != nil {
-		return store.Extent{}, 0, err
-	}
-	return readRecord(r, off)
+	return readRecord(r, f, off)
 }
 
 // firstRead is how much is read at once of a record: enough for the header and any label that is made today.
 const firstRead = 4096
 
-// readRecord reads the record at an offset without its payload, and checks all of it but the payload.
-func readRecord(r io.ReaderAt, off int64) (store.Extent, int64, error) {
+// readRecord reads the record at an offset without its payload, and checks all of it but the payload and the padding.
+func readRecord(r io.ReaderAt, f frame, off int64) (recordHeader, store.Extent, int64, error) {
 	head, err := readSome(r, off, firstRead)
 	if err != nil {
-		return store.Extent{}, 0, err
+		return recordHeader{}, store.Extent{}, 0, err
 	}
-	h, err := decodeRecordHeader(head)
+	h, err := f.decodeRecordHeader(head)
 	if err != nil {
-		return store.Extent{}, 0, err
+		return h, store.Extent{}, 0, err
 	}
 	label, err := readLabel(r, off, h, head)
 	if err != nil {
-		return store.Extent{}, 0, err
+		return h, store.Extent{}, 0, err
 	}
 	payloadAt := off + recordHeaderSize + int64(h.label)
 	tail, err := readTrailer(r, payloadAt+h.payload, h.payload)
 	if err != nil {
-		return store.Extent{}, 0, err
+		return h, store.Extent{}, 0, err
 	}
-	leaves, tree, err := decodeTrailer(h, label, tail)
+	leaves, tree, err := f.decodeTrailer(off, h, label, tail)
 	if err != nil {
-		return store.Extent{}, 0, err
+		return h, store.Extent{}, 0, err
 	}
-	return store.Extent{Kind: h.kind, Label: label, Size: h.payload, Tree: tree, Leaves: leaves, Created: h.created}, payloadAt, nil
+	return h, store.Extent{Place: place(f.id, off), Kind: h.kind, Label: label, Size: h.payload, Tree: tree, Leaves: leaves, Created: h.created}, payloadAt, nil
 }
 
 func readLabel(r io.ReaderAt, off int64, h recordHeader, head []byte) ([]byte, error) {
@@ -113,19 +119,19 @@ func readLabel(r io.ReaderAt, off int64, h recordHeader, head []byte) ([]byte, e
 func readTrailer(r io.ReaderAt, at, payload int64) ([]byte, error) {
 	size := trailerSize(payload)
 	mark, err := readAll(r, at+size-int64(len(endMark)), int64(len(endMark)))
-	if err != nil || string(mark) != endMark {
-		return nil, fmt.Errorf("%w: there is no end mark", errNoRecord)
+	if err == nil && string(mark) != endMark {
+		err = fmt.Errorf("%w: there is no end mark", errNoRecord)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return readAll(r, at, size)
 }
 
-// readAll reads n bytes. That they are the last of the file is no error, whether or not ReadAt says so (io.ReaderAt).
+// readAll reads n bytes.
 func readAll(r io.ReaderAt, off, n int64) ([]byte, error) {
 	b := make([]byte, n)
-	if m, err := r.ReadAt(b, off); m < len(b) {
-		return nil, fmt.Errorf("%w: %d bytes of %d at offset %d can be read: %w", errNoRecord, m, n, off, err)
-	}
-	return b, nil
+	return b, readFull(r, b, off)
 }
 
 // readSome reads up to n bytes; less at the end of the file.
@@ -136,44 +142,4 @@ func readSome(r io.ReaderAt, off int64, n int) ([]byte, error) {
 		err = nil
 	}
 	return b[:m], err
-}
-
-// Walk gives the record of every volume. Files that are not volumes are passed over, and so are volumes that a Put is writing. A volume
-// of another format ends the walk: what this program cannot read must not be taken for something to remove.
-func (s *Store) Walk(ctx context.Context, fn func(store.Extent) error) error {
-	for i := range shards {
-		names, err := s.fs.List(s.shard(byte(i)))
-		if err != nil {
-			return fmt.Errorf("list volumes: %w", err)
-		}
-		for _, name := range names {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := s.visit(name, fn); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (s *Store) visit(name string, fn func(store.Extent) error) error {
-	base, isVolume := strings.CutSuffix(name, suffix)
-	id, err := parseVolumeID(base)
-	if err != nil || !isVolume || s.isWriting(id) { // asked before the volume is opened: it may be complete the moment after
-		return nil
-	}
-	at := place(id, volumeHeaderSize)
-	f, x, _, err := s.open(at)
-	switch {
-	case fault.Is(err, fault.NotFound):
-		return nil // removed meanwhile
-	case fault.Is(err, fault.Corrupt):
-		return fn(store.Extent{Place: at, Created: id.time()})
-	case err != nil:
-		return err
-	}
-	f.Close()
-	return fn(x)
 }

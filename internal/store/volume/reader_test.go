@@ -151,7 +151,7 @@ func TestReaderListsWhatWalkGives(t *testing.T) {
 	fill(t, s)
 	s.Stop(t)
 	volumes := filepath.Join(s.Data, "volumes")
-	rows, err := volume.Open(vfs.OS(), volumes, time.Now)
+	rows, err := volume.Open(vfs.OS(), volumes, volume.Defaults(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

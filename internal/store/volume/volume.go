@@ -1,7 +1,7 @@
 // Package volume keeps records in append-only files on a local disk. docs/formats.md describes the files.
 //
-// A record without a valid trailer never happened: that is what makes a crash in the middle of a write harmless. For now
-// every record has a volume of its own.
+// A small record shares a volume with others: what comes at the same time is written and synced together. A large one has a volume of its
+// own. A record without a valid trailer never happened: that is what makes a crash in the middle of a write harmless.
 package volume
 
 import (
@@ -9,10 +9,9 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,28 +20,58 @@ import (
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/group"
 	"github.com/moraine-archive/moraine/internal/store"
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
-// Store is a store.Store on volume files.
-type Store struct {
-	fs  vfs.FS
-	dir string
-	now func() time.Time
-
-	mu      sync.Mutex
-	writing map[volumeID]bool // guarded by mu: volumes that a Put of this process has not done with
+// Options are the figures of a store. Defaults gives those that are meant to be used.
+type Options struct {
+	ShareLimit int64 // payloads of up to so many bytes share volumes: at most MaxShareLimit
+	VolumeSize int64 // a shared volume is closed when the next record would make it longer, in bytes
+	Ahead      int64 // how far zeros are written ahead of the end of a shared volume, in bytes
+	Log        *slog.Logger
 }
 
-// shards is the number of directories that volumes are spread over, so that none grows too long to list.
+// MaxShareLimit is the greatest ShareLimit: one leaf of the tree hash.
+const MaxShareLimit = treehash.LeafSize
+
+// Defaults returns the figures of a store that is used.
+func Defaults() Options {
+	return Options{ShareLimit: MaxShareLimit, VolumeSize: 1 << 30, Ahead: 4 << 20, Log: slog.New(slog.DiscardHandler)}
+}
+
+// Store is a store.Store on volume files.
+type Store struct {
+	fs      vfs.FS
+	dir     string
+	options Options
+	now     func() time.Time
+	appends *group.Committer[*addition]
+	current *shared  // that is being appended to; only for what appends commits, and for Close
+	file    vfs.File // of current; likewise
+
+	mu      sync.Mutex
+	writing map[volumeID]bool    // guarded by mu: volumes of one record that a Put of this process has not done with
+	shared  map[volumeID]*shared // guarded by mu
+}
+
+// shards is the number of directories that volumes of one record are spread over, so that none grows too long to list.
 const shards = 256
+
+// sharedDir is the directory of the shared volumes.
+const sharedDir = "shared"
 
 const suffix = ".vol"
 
-// Open opens the store in a directory and makes what is missing of it.
-func Open(fsys vfs.FS, dir string, now func() time.Time) (*Store, error) {
-	s := &Store{fs: fsys, dir: dir, now: now, writing: make(map[volumeID]bool)}
+// Open opens the store in a directory and makes what is missing of it. It reads little: the end of each shared volume, and the whole of those
+// that were in use when a process was killed.
+func Open(fsys vfs.FS, dir string, options Options, now func() time.Time) (*Store, error) {
+	s := &Store{
+		fs: fsys, dir: dir, options: options, now: now,
+		writing: make(map[volumeID]bool), shared: make(map[volumeID]*shared),
+	}
+	s.appends = group.New(s.commit, (*addition).weight, maxGroup)
 	err := fsys.MkdirAll(dir)
 	for i := range shards {
 		if err == nil {
@@ -50,7 +79,13 @@ func Open(fsys vfs.FS, dir string, now func() time.Time) (*Store, error) {
 		}
 	}
 	if err == nil {
+		err = fsys.Mkdir(filepath.Join(dir, sharedDir))
+	}
+	if err == nil {
 		err = fsys.SyncDir(dir) // also for what a process made that was killed before it came to this
+	}
+	if err == nil {
+		err = s.load()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the volume store: %w", err)
@@ -84,8 +119,33 @@ func (id volumeID) time() time.Time {
 	return time.Unix(0, int64(binary.BigEndian.Uint64(id[:]))).UTC()
 }
 
-func (s *Store) path(id volumeID) string {
-	return filepath.Join(s.shard(id[idSize-1]), id.String()+suffix)
+// volumeOf returns the id in the name of a file, false if it is not that of a volume.
+func volumeOf(name string) (volumeID, bool) {
+	base, isVolume := strings.CutSuffix(name, suffix)
+	id, err := parseVolumeID(base)
+	return id, isVolume && err == nil
+}
+
+// frame says which kind of volume has an id.
+func (s *Store) frame(id volumeID) frame {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return frame{id, s.shared[id] != nil}
+}
+
+// removable says which kind of volume has an id, and whether it is removed as a whole: it has one record, or none.
+func (s *Store) removable(id volumeID) (f frame, whole bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.shared[id]
+	return frame{id, v != nil}, v == nil || v.void
+}
+
+func (s *Store) path(f frame) string {
+	if f.shared {
+		return filepath.Join(s.dir, sharedDir, f.id.String()+suffix)
+	}
+	return filepath.Join(s.shard(f.id[idSize-1]), f.id.String()+suffix)
 }
 
 // place names the record at an offset of a volume.
@@ -106,108 +166,86 @@ func parsePlace(at store.Place) (volumeID, int64, error) {
 	return id, n, nil
 }
 
-// Put writes a record into a volume of its own. The head of the volume is written last, when the payload has been
-// verified and its length is known, and everything becomes durable together.
+// Put writes a record: a small one into a shared volume, another into one of its own.
 func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
 	defer payload.Close()
 	if len(label) > maxLabel {
 		return store.Extent{}, fault.New(fault.Internal, "a label of %d bytes exceeds the limit of %d", len(label), maxLabel)
 	}
-	id := s.begin()
-	defer s.end(id)
-	f, err := s.fs.Create(s.path(id))
-	if err != nil {
-		return store.Extent{}, fmt.Errorf("create a volume: %w", err)
+	if payload.Size() > s.options.ShareLimit {
+		return s.putAlone(ctx, kind, label, nil, payload)
 	}
-	x, err := s.write(ctx, f, id, kind, label, payload)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = s.fs.SyncDir(filepath.Dir(s.path(id)))
-	}
-	if err != nil {
-		s.fs.Remove(s.path(id)) // best effort: what stays is removed by the sweep
+	r, rest, err := s.newRecord(kind, label, payload)
+	switch {
+	case err != nil:
 		return store.Extent{}, err
+	case rest:
+		return s.putAlone(ctx, kind, label, r.payload(), payload)
+	case ctx.Err() != nil:
+		return store.Extent{}, ctx.Err()
 	}
-	return x, nil
+	a := &addition{records: []*record{r}}
+	s.appends.Do(a)
+	if a.err != nil {
+		return store.Extent{}, a.err
+	}
+	return r.extent, nil
 }
 
-// begin names a new volume. Until end, Walk passes over it: it looks like one that was cut off.
-func (s *Store) begin() volumeID {
-	id := newVolumeID(s.now())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.writing[id] = true
-	return id
-}
-
-func (s *Store) end(id volumeID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.writing, id)
-}
-
-func (s *Store) isWriting(id volumeID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.writing[id]
-}
-
-func (s *Store) write(ctx context.Context, f vfs.File, id volumeID, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
-	start := int64(volumeHeaderSize + recordHeaderSize + len(label))
-	end, err := copyPayload(ctx, f, start, payload)
-	if err != nil {
-		return store.Extent{}, err
-	}
-	h := recordHeader{kind: kind, label: uint32(len(label)), payload: end - start, created: s.now().UTC().Truncate(time.Millisecond)}
-	rand.Read(h.id[:])
-	x := store.Extent{
-		Place: place(id, volumeHeaderSize), Kind: kind, Label: label, Size: h.payload,
-		Tree: payload.Sum(), Leaves: payload.Leaves(), Created: h.created,
-	}
-	if _, err := f.WriteAt(encodeTrailer(h, label, x.Leaves, x.Tree), end); err != nil {
-		return store.Extent{}, fmt.Errorf("write a trailer: %w", err)
-	}
-	head := append(append(encodeVolumeHeader(id, id.time()), h.encode()...), label...)
-	if _, err := f.WriteAt(head, 0); err != nil {
-		return store.Extent{}, fmt.Errorf("write a volume header: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return store.Extent{}, fmt.Errorf("sync a volume: %w", err)
-	}
-	return x, nil
-}
-
-// copyPayload writes the payload at an offset and returns where it ends.
-func copyPayload(ctx context.Context, f vfs.File, at int64, payload *treehash.Stream) (int64, error) {
-	for {
-		chunk, _, err := payload.Next()
-		if err == io.EOF { // and nothing that wraps it: that is a failure of the payload
-			return at, nil
-		}
+// Remove removes records: a volume of one record goes, in a shared one a removal is noted.
+func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
+	a := &addition{}
+	dirs := make(map[string]bool) // in which a volume is removed
+	for _, p := range at {
+		id, off, err := parsePlace(p)
 		if err != nil {
-			return at, fmt.Errorf("read the payload: %w", err)
+			return err
 		}
-		if err := ctx.Err(); err != nil {
-			return at, err
+		f, whole := s.removable(id)
+		if whole {
+			if err := s.removeVolume(f); err != nil {
+				return err
+			}
+			dirs[filepath.Dir(s.path(f))] = true
+			continue
 		}
-		if _, err := f.WriteAt(chunk, at); err != nil {
-			return at, fmt.Errorf("write a payload: %w", err)
+		r, found, err := s.findRemoval(f, off)
+		if err != nil {
+			return err
 		}
-		at += int64(len(chunk))
+		if found {
+			a.removals = append(a.removals, r)
+		}
 	}
+	for dir := range dirs {
+		if err := s.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	if len(a.removals) > 0 {
+		s.appends.Do(a)
+	}
+	return a.err
 }
 
-// Remove removes a record by removing its volume.
-func (s *Store) Remove(_ context.Context, at store.Place) error {
-	id, _, err := parsePlace(at)
-	if err != nil {
-		return err
+// Close closes the shared volume that is in use, so that the next Open need not read it. No other method may be running.
+func (s *Store) Close() error {
+	if s.current == nil {
+		return nil
 	}
-	if err := s.fs.Remove(s.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove a volume: %w", err)
-	}
-	return s.fs.SyncDir(filepath.Dir(s.path(id)))
+	err := s.closeCurrent()
+	s.current, s.file = nil, nil
+	return err
 }
 
-// Close does nothing: files are open only while they are used.
-func (s *Store) Close() error { return nil }
+// readFull reads len(b) bytes. That they are the last of the file is no error, whether or not ReadAt says so (io.ReaderAt).
+func readFull(r io.ReaderAt, b []byte, off int64) error {
+	m, err := r.ReadAt(b, off)
+	switch {
+	case m == len(b):
+		return nil
+	case err == io.EOF:
+		return fmt.Errorf("%w: %d bytes of %d at offset %d are there", errNoRecord, m, len(b), off)
+	}
+	return fmt.Errorf("%w: %d bytes of %d at offset %d can be read: %w", errNoRecord, m, len(b), off, err)
+}

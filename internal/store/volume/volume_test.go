@@ -20,7 +20,25 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store { return openAt(t, vfs.OS(), now) })
+	for name, o := range map[string]Options{"as it is used": Defaults(), "alone": alone(), "small": small()} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store { return openWith(t, vfs.OS(), o, now) })
+		})
+	}
+}
+
+// alone has every record in a volume of its own.
+func alone() Options {
+	o := Defaults()
+	o.ShareLimit = -1
+	return o
+}
+
+// small has shared volumes of 64 KiB.
+func small() Options {
+	o := Defaults()
+	o.VolumeSize, o.Ahead = 64<<10, 8<<10
+	return o
 }
 
 const mib = treehash.LeafSize
@@ -30,8 +48,10 @@ var start = time.Date(2024, 2, 29, 10, 11, 12, 131_415_161, time.UTC) // read on
 
 func startClock() time.Time { return start }
 
-// openAt opens a store in a new directory.
-func openAt(t testing.TB, fsys vfs.FS, now func() time.Time) *Store {
+// openAt opens a store in a new directory, in which every record has a volume of its own.
+func openAt(t testing.TB, fsys vfs.FS, now func() time.Time) *Store { return openWith(t, fsys, alone(), now) }
+
+func openWith(t testing.TB, fsys vfs.FS, o Options, now func() time.Time) *Store {
 	t.Helper()
 	dir := t.TempDir()
 	for i := range shards { // made here, they need not be synced one by one
@@ -39,7 +59,7 @@ func openAt(t testing.TB, fsys vfs.FS, now func() time.Time) *Store {
 			t.Fatal(err)
 		}
 	}
-	s, err := Open(fsys, dir, now)
+	s, err := Open(fsys, dir, o, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +97,7 @@ func fileOf(t testing.TB, s *Store, at store.Place) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.path(id)
+	return s.path(s.frame(id))
 }
 
 func readFile(t testing.TB, path string) []byte {
@@ -159,7 +179,7 @@ func TestPlacesOfOthers(t *testing.T) {
 func TestReopen(t *testing.T) {
 	s := open(t)
 	x := put(t, s, "label", pattern(mib+10))
-	again, err := Open(vfs.OS(), s.dir, startClock)
+	again, err := Open(vfs.OS(), s.dir, s.options, startClock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +190,7 @@ func TestReopen(t *testing.T) {
 
 func TestOpenMakesItsDirectories(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there")
-	s, err := Open(vfs.OS(), dir, startClock)
+	s, err := Open(vfs.OS(), dir, alone(), startClock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +198,7 @@ func TestOpenMakesItsDirectories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(names) != 256 || names[0] != "00" || names[255] != "ff" {
+	if len(names) != 257 || names[0] != "00" || names[255] != "ff" || names[256] != "shared" {
 		t.Errorf("%d directories: %q", len(names), names)
 	}
 	put(t, s, "label", pattern(10))

@@ -32,7 +32,7 @@ type Disk struct {
 // Op is an operation that reaches the disk. Reads count too: they can fail.
 type Op struct {
 	Number int    // counted from 0
-	Name   string // create, open, read, write, sync, remove, syncdir, mkdir, list, readfile, writefile, lock
+	Name   string // create, open, read, write, truncate, sync, rename, remove, syncdir, mkdir, list, readfile, writefile, lock
 	Path   string
 }
 
@@ -60,6 +60,7 @@ type node struct {
 	pending []write // since the last sync, in order
 }
 
+// write is a write, or with a nil data a truncation to off.
 type write struct {
 	off  int64
 	data []byte
@@ -71,10 +72,11 @@ type dir struct {
 	pending []change
 }
 
-// change is a name that appeared, or vanished when node is nil.
+// change is a name that appeared, or vanished when node is nil. A renamed file has its old name too: a journal keeps the two together.
 type change struct {
 	name string
 	node *node
+	from string
 }
 
 // New returns an empty disk.
@@ -176,7 +178,7 @@ func (d *Disk) Create(path string) (vfs.File, error) {
 			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 		}
 		d.nodes[path] = f.node
-		parent.pending = append(parent.pending, change{filepath.Base(path), f.node})
+		parent.pending = append(parent.pending, change{name: filepath.Base(path), node: f.node})
 		return nil
 	})
 }
@@ -199,6 +201,28 @@ func (d *Disk) node(op, path string) (*node, error) {
 	return n, nil
 }
 
+// Reopen opens a file for reading and writing.
+func (d *Disk) Reopen(path string) (vfs.File, error) { return d.Open(path) }
+
+// Rename gives a file another name in its directory.
+func (d *Disk) Rename(from, to string) error {
+	from, to = filepath.Clean(from), filepath.Clean(to)
+	return d.do("rename", from, func() error {
+		n, err := d.node("rename", from)
+		if err != nil {
+			return err
+		}
+		if filepath.Dir(from) != filepath.Dir(to) {
+			return fmt.Errorf("vfstest: %s is renamed to another directory: %s", from, to)
+		}
+		delete(d.nodes, from)
+		d.nodes[to] = n
+		parent := d.dirs[filepath.Dir(to)]
+		parent.pending = append(parent.pending, change{name: filepath.Base(to), node: n, from: filepath.Base(from)})
+		return nil
+	})
+}
+
 // Remove removes a file.
 func (d *Disk) Remove(path string) error {
 	path = filepath.Clean(path)
@@ -208,7 +232,7 @@ func (d *Disk) Remove(path string) error {
 		}
 		delete(d.nodes, path)
 		parent := d.dirs[filepath.Dir(path)]
-		parent.pending = append(parent.pending, change{filepath.Base(path), nil})
+		parent.pending = append(parent.pending, change{name: filepath.Base(path)})
 		return nil
 	})
 }
@@ -267,6 +291,9 @@ func (d *Disk) SyncDir(path string) error {
 }
 
 func (p *dir) apply(c change) {
+	if c.from != "" {
+		delete(p.synced, c.from)
+	}
 	if c.node == nil {
 		delete(p.synced, c.name)
 	} else {

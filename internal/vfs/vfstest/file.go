@@ -56,7 +56,28 @@ func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
 
 func (n *node) write(p []byte, off int64) {
 	n.data = overwrite(n.data, p, off)
-	n.pending = append(n.pending, write{off, bytes.Clone(p)})
+	n.pending = append(n.pending, write{off, append([]byte{}, p...)})
+}
+
+// Truncate cuts the file.
+func (f *file) Truncate(size int64) error {
+	return f.do("truncate", func() error {
+		w := write{off: size}
+		f.node.data = w.apply(f.node.data)
+		f.node.pending = append(f.node.pending, w)
+		return nil
+	})
+}
+
+// apply returns data with the write in it.
+func (w write) apply(data []byte) []byte {
+	if w.data != nil {
+		return overwrite(data, w.data, w.off)
+	}
+	if w.off > int64(len(data)) {
+		return append(data, make([]byte, w.off-int64(len(data)))...)
+	}
+	return data[:w.off:w.off]
 }
 
 // overwrite puts p at an offset of data, with zeros in between if it is behind the end.
@@ -71,7 +92,7 @@ func overwrite(data, p []byte, off int64) []byte {
 func (f *file) Sync() error {
 	return f.do("sync", func() error {
 		for _, w := range f.node.pending {
-			f.node.synced = overwrite(f.node.synced, w.data, w.off)
+			f.node.synced = w.apply(f.node.synced)
 		}
 		f.node.pending = nil
 		return nil

@@ -54,7 +54,11 @@ func (n *node) reboot(s Survival, rnd *rand.Rand) *node {
 	for _, w := range n.pending {
 		switch {
 		case s == Everything:
-			data = overwrite(data, w.data, w.off)
+			data = w.apply(data)
+		case s == Anything && w.data == nil:
+			if rnd.IntN(2) == 0 {
+				data = w.apply(data)
+			}
 		case s == Anything:
 			data = tear(data, w, rnd)
 		}
