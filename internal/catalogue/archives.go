@@ -41,8 +41,8 @@ type DeletedArchive struct {
 	VaultID   int64
 	Place     string
 	UploadID  *string
-	Released  bool // nothing needs the bytes any more
-	Tombstone *string
+	Released  bool    // nothing needs the bytes any more
+	Tombstone *string // nil: nothing on the medium says that it was deleted; empty: a copy of the catalogue does
 }
 
 func (d *DeletedArchive) fields() []any {
@@ -60,14 +60,18 @@ func (tx *Tx) DeleteArchive(a Archive, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.exec(`INSERT INTO deleted_archives (`+archiveColumns+`, removed)
-		SELECT `+archiveColumns+`, $2 FROM archives WHERE archive_id = $1`, a.ID, removed); err != nil {
+	number, err := tx.next("deletion")
+	if err != nil {
+		return err
+	}
+	if err := tx.exec(`INSERT INTO deleted_archives (`+archiveColumns+`, removed, number)
+		SELECT `+archiveColumns+`, $2, $3 FROM archives WHERE archive_id = $1`, a.ID, removed, number); err != nil {
 		return err
 	}
 	return tx.execOne(`DELETE FROM archives WHERE archive_id = $1`, a.ID)
 }
 
-// ReleaseDeleted releases the bytes of a deleted archive, the record that names it first and its tombstone last.
+// ReleaseDeleted releases the bytes of a deleted archive, the record that names it first. Its tombstone stays.
 func (tx *Tx) ReleaseDeleted(id string) error {
 	d, err := tx.DeletedArchive(id)
 	if err != nil || d.Released {
@@ -81,24 +85,35 @@ func (tx *Tx) ReleaseDeleted(id string) error {
 			return err
 		}
 	}
-	if d.Tombstone != nil {
-		if err := tx.Release(*d.Tombstone); err != nil {
-			return err
+	return tx.exec(`UPDATE deleted_archives SET released = 1 WHERE archive_id = $1`, id)
+}
+
+// Bury notes where the tombstone of a deleted archive is. ErrNotFound: it has one, or is forgotten.
+func (tx *Tx) Bury(id, tombstone string) error {
+	return tx.execOne(`UPDATE deleted_archives SET tombstone = $2 WHERE archive_id = $1 AND tombstone IS NULL`, id, tombstone)
+}
+
+// Deletions returns the number of the last deletion.
+func (tx *Tx) Deletions() (int64, error) {
+	return scalar[int64](tx, `SELECT value FROM counters WHERE name = 'deletion'`)
+}
+
+// ForgetTombstones releases up to limit tombstones of deletions with a number of up to last, whose archives have released their bytes before: a copy
+// of the catalogue says what they said. It reports whether there may be more.
+func (tx *Tx) ForgetTombstones(last int64, limit int) (more bool, err error) {
+	buried, err := all[buried](tx, `SELECT archive_id, tombstone FROM deleted_archives
+		WHERE tombstone > '' AND number <= $1 AND released = 1 ORDER BY number LIMIT $2`, last, limit)
+	for _, b := range buried {
+		if err := tx.ReleaseTombstone(b.tombstone); err != nil {
+			return false, err
+		}
+		if err := tx.exec(`UPDATE deleted_archives SET tombstone = '' WHERE archive_id = $1`, b.archive); err != nil {
+			return false, err
 		}
 	}
-	return tx.exec(`UPDATE deleted_archives SET released = 1, tombstone = NULL WHERE archive_id = $1`, id)
+	return len(buried) == limit, err
 }
 
-// Bury notes where the tombstone of a deleted archive is. ErrNotFound: its bytes are released already.
-func (tx *Tx) Bury(id, tombstone string) error {
-	return tx.execOne(`UPDATE deleted_archives SET tombstone = $2 WHERE archive_id = $1 AND released = 0 AND tombstone IS NULL`, id, tombstone)
-}
+type buried struct{ archive, tombstone string }
 
-// PlaceInUse reports whether any row needs a place. It reads whole tables: it is for places whose records do not say
-// what they are, which are rare.
-func (tx *Tx) PlaceInUse(place string) (bool, error) {
-	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM archives WHERE place = $1)
-		OR EXISTS (SELECT 1 FROM deleted_archives WHERE place = $1 AND released = 0 OR tombstone = $1)
-		OR EXISTS (SELECT 1 FROM parts WHERE place = $1)
-		OR EXISTS (SELECT 1 FROM jobs WHERE output_place = $1)`, place)
-}
+func (b *buried) fields() []any { return []any{&b.archive, &b.tombstone} }

@@ -79,7 +79,7 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer db.reader.end(c) // nothing was written, so it is all the same whether that commits
-	return c.lend(&Tx{ctx: ctx, engine: ctx}, fn)
+	return c.lend(&Tx{ctx: ctx, brief: context.WithoutCancel(ctx), long: ctx}, fn)
 }
 
 // busy reports whether the engine asks for the transaction to be run again: another process was writing.

@@ -150,8 +150,3 @@ func (tx *Tx) purge(j Job) error {
 	}
 	return nil // the archive was not deleted
 }
-
-// OutputInUse reports whether a job needs an output.
-func (tx *Tx) OutputInUse(job, place string) (bool, error) {
-	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE job_id = $1 AND output_place = $2)`, job, place)
-}

@@ -34,7 +34,7 @@ func migrate(ctx context.Context, writer *connections) error {
 // migration runs fn in a transaction of its own.
 func migration(ctx context.Context, writer *connections, fn func(*Tx) error) error {
 	return writer.change(ctx, func(c *connection) error {
-		return c.lend(&Tx{ctx: ctx, engine: ctx}, fn)
+		return c.lend(&Tx{ctx: ctx, brief: context.WithoutCancel(ctx), long: ctx}, fn)
 	}, (*connection).commit)
 }
 

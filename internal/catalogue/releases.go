@@ -4,21 +4,27 @@ package catalogue
 // what is on the list is removed even if the server stops in between.
 
 // Release puts a place on the list.
-func (tx *Tx) Release(place string) error {
+func (tx *Tx) Release(place string) error { return tx.release(place, 0) }
+
+// ReleaseTombstone puts the place of a tombstone on the list.
+func (tx *Tx) ReleaseTombstone(place string) error { return tx.release(place, 1) }
+
+func (tx *Tx) release(place string, tombstone int) error {
 	number, err := tx.next("release")
 	if err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO releases (place, number) VALUES ($1, $2) ON CONFLICT (place) DO NOTHING`, place, number)
+	return tx.exec(`INSERT INTO releases (place, number, tombstone) VALUES ($1, $2, $3) ON CONFLICT (place) DO NOTHING`, place, number, tombstone)
 }
 
-// releaseAll puts the places that a query selects on the list, behind those that are there. The query has one parameter, and its column is named place.
+// releaseAll puts the places that a query selects on the list, behind those that are there. The query has one parameter, and its columns are named place
+// and tombstone.
 func (tx *Tx) releaseAll(places string, parameter any) error {
 	number, err := tx.next("release")
 	if err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO releases (place, number) SELECT place, $2 FROM (`+places+`) AS gone
+	return tx.exec(`INSERT INTO releases (place, number, tombstone) SELECT place, $2, tombstone FROM (`+places+`) AS gone
 		WHERE true ON CONFLICT (place) DO NOTHING`, parameter, number)
 }
 
@@ -29,15 +35,16 @@ func (tx *Tx) next(counter string) (int64, error) {
 
 // Released is a place on the list. The zero value stands before the first.
 type Released struct {
-	Place  string
-	Number int64 // in the order of release; places may share one
+	Place     string
+	Number    int64 // in the order of release; places may share one
+	Tombstone bool  // it goes when all that was released before it is gone
 }
 
-func (r *Released) fields() []any { return []any{&r.Place, &r.Number} }
+func (r *Released) fields() []any { return []any{&r.Place, &r.Number, &r.Tombstone} }
 
 // Released returns up to limit places of the list behind one, those first that were released first.
 func (tx *Tx) Released(after Released, limit int) ([]Released, error) {
-	return all[Released](tx, `SELECT place, number FROM releases WHERE (number, place) > ($1, $2) ORDER BY number, place LIMIT $3`,
+	return all[Released](tx, `SELECT place, number, tombstone = 1 FROM releases WHERE (number, place) > ($1, $2) ORDER BY number, place LIMIT $3`,
 		after.Number, after.Place, limit)
 }
 

@@ -118,12 +118,12 @@ func TestReleaseDeletedInOrder(t *testing.T) {
 	wantReleased(t, db, "before ReleaseDeleted")
 	for range 2 {
 		update(t, db, func(tx *Tx) error { return tx.ReleaseDeleted("a") })
-		// What makes it an archive goes first, and last what says that it is none.
-		wantReleased(t, db, "after ReleaseDeleted", "place of a", "a part 1", "a part 2", "tombstone of a")
+		// What makes it an archive goes first; what says that it is none stays.
+		wantReleased(t, db, "after ReleaseDeleted", "place of a", "a part 1", "a part 2")
 	}
 	for name, change := range map[string]func(*Tx) error{
 		"ReleaseDeleted of an archive that was not deleted": func(tx *Tx) error { return tx.ReleaseDeleted("b") },
-		"Bury of an archive that is released":               func(tx *Tx) error { return tx.Bury("a", "too late") },
+		"Bury of an archive that has a tombstone":           func(tx *Tx) error { return tx.Bury("a", "too late") },
 	} {
 		if err := db.Update(t.Context(), change); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
@@ -131,7 +131,7 @@ func TestReleaseDeletedInOrder(t *testing.T) {
 	}
 	view(t, db, func(tx *Tx) error {
 		d, err := tx.DeletedArchive("a")
-		if d.VaultID != id || !d.Released || d.Tombstone != nil {
+		if d.VaultID != id || !d.Released || d.Tombstone == nil || *d.Tombstone != "tombstone of a" {
 			t.Errorf("a deleted archive is remembered as %+v", d)
 		}
 		return err
@@ -147,6 +147,55 @@ func TestBuryOnce(t *testing.T) {
 	})
 	if err := db.Update(t.Context(), func(tx *Tx) error { return tx.Bury("a", "another") }); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a second tombstone: %v", err)
+	}
+}
+
+// TestForgetTombstones lets copies of the catalogue be made between deletions: the tombstones of those that a copy has go, when the bytes
+// that they stand against have been released before.
+func TestForgetTombstones(t *testing.T) {
+	db := openNew(t)
+	id := newVault(t, db, "photos")
+	bury := func(name string, released bool) {
+		update(t, db, func(tx *Tx) error {
+			a := archiveRow(id, name, 1)
+			err := errors.Join(tx.InsertArchive(a), tx.DeleteArchive(a, epoch), tx.Bury(name, "0 tombstone of "+name))
+			if released {
+				err = errors.Join(err, tx.ReleaseDeleted(name))
+			}
+			return err
+		})
+	}
+	bury("a", true)
+	bury("held", false)
+	bury("b", true)
+	var last int64
+	view(t, db, func(tx *Tx) (err error) {
+		last, err = tx.Deletions()
+		return err
+	})
+	bury("later", true)
+	places := []string{"place of a", "place of b", "place of later"}
+	for _, step := range []struct {
+		last     int64
+		more     bool
+		released []string
+	}{
+		{0, false, nil},
+		{last, true, []string{"0 tombstone of a"}},
+		{last, true, []string{"0 tombstone of a", "0 tombstone of b"}},
+		{last, false, []string{"0 tombstone of a", "0 tombstone of b"}},
+	} {
+		update(t, db, func(tx *Tx) error {
+			more, err := tx.ForgetTombstones(step.last, 1)
+			if more != step.more {
+				t.Errorf("ForgetTombstones(%d) says that there are more: %t", step.last, more)
+			}
+			return err
+		})
+		wantReleased(t, db, "after ForgetTombstones", append(slices.Clone(places), step.released...)...)
+	}
+	if err := db.Update(t.Context(), func(tx *Tx) error { return tx.Bury("a", "again") }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Bury of an archive that a copy of the catalogue remembers: %v", err)
 	}
 }
 
@@ -191,7 +240,7 @@ func TestPurgeJobs(t *testing.T) {
 		{-time.Millisecond, []string{"7 later", "6 running", "5 failed", "4 of the same", "3 of a deleted one", "2 of a live archive", "1 inventory"}, nil},
 		{0, []string{"7 later", "6 running", "4 of the same"}, []string{"output of 1"}},
 		{time.Minute, []string{"6 running", "4 of the same"}, []string{"output of 1"}},
-		{time.Hour, []string{"6 running"}, []string{"output of 1", "place of gone", "gone part 1", "gone part 2", "tombstone"}},
+		{time.Hour, []string{"6 running"}, []string{"output of 1", "place of gone", "gone part 1", "gone part 2"}},
 	}
 	for _, step := range steps {
 		if left := purge(step.at); !slices.Equal(left, step.left) {
@@ -394,27 +443,24 @@ func wantTombstonesLast(t *testing.T, places []string) {
 	}
 }
 
-func TestPlaceInUse(t *testing.T) {
+func TestReferrers(t *testing.T) {
 	db := openNew(t)
 	id := newVault(t, db, "photos")
 	update(t, db, func(tx *Tx) error {
 		return errors.Join(furnish(tx, id, "v"), tx.InsertArchive(archiveRow(id, "live", 1)))
 	})
-	for place, want := range map[string]bool{
-		"place of live": true, "place of v single": true, "0 tombstone of v single": true, "v gone part 2": true, "v open part": true, "v output": true,
-		"place of v freed": false, "v freed part 1": false, "v aborted part": false, "": false, "unknown": false,
+	for place, want := range map[string][]Referrer{
+		"place of live":           {{"archive", "live", 0, id}},
+		"place of v single":       {{"deleted archive", "v single", 0, id}},
+		"0 tombstone of v single": {{"tombstone", "v single", 0, id}},
+		"v gone part 2":           {{"part", "upload of v gone", 1 << 20, id}},
+		"v open part":             {{"part", "v open", 0, id}},
+		"v output":                {{"output", "v inventory", 0, id}},
+		"place of v freed":        nil, "v freed part 1": nil, "v aborted part": nil, "": nil, "unknown": nil,
 	} {
 		view(t, db, func(tx *Tx) error {
-			if got, err := tx.PlaceInUse(place); err != nil || got != want {
-				t.Errorf("PlaceInUse(%q) = %t, %v", place, got, err)
-			}
-			return nil
-		})
-	}
-	for j, want := range map[string]bool{"v inventory": true, "v running": false} {
-		view(t, db, func(tx *Tx) error {
-			if got, err := tx.OutputInUse(j, "v output"); err != nil || got != want {
-				t.Errorf("OutputInUse(%q) = %t, %v", j, got, err)
+			if got, err := tx.Referrers(place); err != nil || !slices.Equal(got, want) {
+				t.Errorf("Referrers(%q) = %v, %v, want %v", place, got, err, want)
 			}
 			return nil
 		})

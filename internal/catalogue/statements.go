@@ -12,7 +12,8 @@ import (
 // Tx is a transaction. It is valid only within the closure it was given to, for one goroutine at a time.
 type Tx struct {
 	ctx    context.Context // of the caller: no statement begins when it has ended
-	engine context.Context // interrupts statements when it ends
+	brief  context.Context // of statements that take no time: nothing interrupts them, for to be ready for that costs a goroutine each
+	long   context.Context // of queries that may read much: interrupts them when it ends
 	conn   *connection     // nil: the closure has returned
 	failed error           // of the engine: nothing runs after it
 }
@@ -47,7 +48,7 @@ func (tx *Tx) execute(query string, args []any) (sql.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.ExecContext(tx.engine, args...)
+	result, err := s.ExecContext(tx.brief, args...)
 	return result, tx.note(err)
 }
 
@@ -70,11 +71,16 @@ func (tx *Tx) execOne(query string, args ...any) error {
 
 // scan reads the only row of a query, ErrNotFound if there is none.
 func (tx *Tx) scan(columns []any, query string, args ...any) error {
+	return tx.scanIn(tx.brief, columns, query, args)
+}
+
+// scanIn is scan in one of the contexts of the transaction.
+func (tx *Tx) scanIn(ctx context.Context, columns []any, query string, args []any) error {
 	s, err := tx.statement(query, (*connection).statement)
 	if err != nil {
 		return err
 	}
-	err = s.QueryRowContext(tx.engine, args...).Scan(columns...)
+	err = s.QueryRowContext(ctx, args...).Scan(columns...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
@@ -106,7 +112,7 @@ func each[T any, R record[T]](tx *Tx, fn func(T) error, query string, args ...an
 		return err
 	}
 	defer tx.conn.giveBack(query, s)
-	rows, err := s.QueryContext(tx.engine, args...)
+	rows, err := s.QueryContext(tx.long, args...)
 	if err != nil {
 		return tx.note(err)
 	}

@@ -45,7 +45,7 @@ func (db *DB) commit(changes []*change) {
 }
 
 // together runs changes in one transaction, each in a savepoint. It returns those that have not happened and are to run by themselves: one for
-// which the engine was busy, or all if what failed is not the doing of one of them, or took the whole transaction with it.
+// which the engine was busy, or all of them if it was not a single one that failed, or the whole transaction went with it.
 func (db *DB) together(changes []*change) (rest []*change) {
 	committing := false
 	err := insist(func() error {
@@ -97,7 +97,8 @@ func (c *change) run(conn *connection) (err error) {
 			err = panicked(p, debug.Stack())
 		}
 	}()
-	tx := &Tx{ctx: c.ctx, engine: context.WithoutCancel(c.ctx)}
+	values := context.WithoutCancel(c.ctx)
+	tx := &Tx{ctx: c.ctx, brief: values, long: values}
 	err = conn.lend(tx, c.fn)
 	return cmp.Or(err, tx.failed, c.ctx.Err())
 }
@@ -112,9 +113,6 @@ func panicked(p any, stack []byte) error {
 
 // runInSavepoint is run for one of several changes. It returns the errors of the savepoint itself, which mean that the transaction is of no use.
 func (c *change) runInSavepoint(conn *connection) error {
-	if c.err = c.ctx.Err(); c.err != nil {
-		return nil
-	}
 	if err := conn.run(`SAVEPOINT change`); err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (tx *Tx) DeleteIdleUploads(since time.Time, limit int) error {
 
 // ReleaseParts releases the parts of an upload that will not become an archive, or whose archive was deleted.
 func (tx *Tx) ReleaseParts(upload string) error {
-	if err := tx.releaseAll(`SELECT place FROM parts WHERE upload_id = $1`, upload); err != nil {
+	if err := tx.releaseAll(`SELECT place, 0 AS tombstone FROM parts WHERE upload_id = $1`, upload); err != nil {
 		return err
 	}
 	return tx.exec(`DELETE FROM parts WHERE upload_id = $1`, upload)

@@ -65,11 +65,11 @@ func (tx *Tx) InsertVault(account, name string, at time.Time) error {
 // of ReleaseDeleted: the records that name archives first, the tombstones last.
 func (tx *Tx) DeleteVault(id int64) error {
 	for _, places := range []string{
-		`SELECT place FROM deleted_archives WHERE vault_id = $1 AND released = 0`,
-		`SELECT p.place AS place FROM parts p JOIN uploads u ON u.upload_id = p.upload_id WHERE u.vault_id = $1 AND u.state = 'open'`,
-		`SELECT p.place AS place FROM parts p JOIN deleted_archives d ON d.upload_id = p.upload_id WHERE d.vault_id = $1`,
-		`SELECT output_place AS place FROM jobs WHERE vault_id = $1 AND output_place IS NOT NULL`,
-		`SELECT tombstone AS place FROM deleted_archives WHERE vault_id = $1 AND tombstone IS NOT NULL`,
+		`SELECT place, 0 AS tombstone FROM deleted_archives WHERE vault_id = $1 AND released = 0`,
+		`SELECT p.place AS place, 0 AS tombstone FROM parts p JOIN uploads u ON u.upload_id = p.upload_id WHERE u.vault_id = $1 AND u.state = 'open'`,
+		`SELECT p.place AS place, 0 AS tombstone FROM parts p JOIN deleted_archives d ON d.upload_id = p.upload_id WHERE d.vault_id = $1`,
+		`SELECT output_place AS place, 0 AS tombstone FROM jobs WHERE vault_id = $1 AND output_place IS NOT NULL`,
+		`SELECT tombstone AS place, 1 AS tombstone FROM deleted_archives WHERE vault_id = $1 AND tombstone > ''`,
 	} {
 		if err := tx.releaseAll(places, id); err != nil {
 			return err

@@ -122,6 +122,7 @@ type Compaction struct {
 // Moved is a record that has a copy.
 type Moved struct {
 	From, To Place
+	Fate     Fate   // Move or Carry
 	Extent   Extent // at To
 }
 

@@ -128,14 +128,14 @@ func (s *Service) archive(tx *catalogue.Tx, ref Ref, v catalogue.Vault, id strin
 // DeleteArchive removes an archive. Deleting it again succeeds. When it returns nil the deletion is on the medium too, so
 // that a catalogue made from the medium would not bring the archive back. A finished job goes on to offer it.
 func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
-	var a catalogue.Archive
-	var deleted, held bool
+	var held bool
 	err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		v, err := s.vault(tx, ref)
 		if err != nil {
 			return err
 		}
-		if a, deleted, err = s.archive(tx, ref, v, id); err != nil || deleted {
+		a, deleted, err := s.archive(tx, ref, v, id)
+		if err != nil || deleted {
 			return err
 		}
 		now := s.now()
@@ -150,37 +150,8 @@ func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
 	if err != nil {
 		return err
 	}
-	if deleted {
-		return s.settle(ctx, ref, id)
-	}
 	defer s.Poke()
-	if held {
-		return s.bury(ctx, ref, id)
-	}
-	return s.bytes.Remove(ctx, store.Place(a.Place))
-}
-
-// settle completes on the medium a deletion whose row was changed by an earlier request, which may have been interrupted.
-func (s *Service) settle(ctx context.Context, ref Ref, id string) error {
-	var d catalogue.DeletedArchive
-	waiting := false // for its bytes to be removed
-	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-		if d, err = tx.DeletedArchive(id); err == nil {
-			waiting, err = tx.IsReleased(d.Place)
-		}
-		return err
-	})
-	switch {
-	case errors.Is(err, catalogue.ErrNotFound): // the vault was deleted meanwhile
-		return nil
-	case err != nil:
-		return err
-	case waiting:
-		return s.bytes.Remove(ctx, store.Place(d.Place))
-	case !d.Released && d.Tombstone == nil:
-		return s.bury(ctx, ref, id)
-	}
-	return nil
+	return s.bury(ctx, ref, id)
 }
 
 // failJobs ends the jobs in progress on an archive that goes, and reports whether others still offer it.
@@ -198,15 +169,29 @@ func (s *Service) failJobs(tx *catalogue.Tx, archive string, now time.Time) (hel
 	return held, err
 }
 
-// bury writes a tombstone: the bytes have to stay for a while.
+// bury says on the medium that an archive was deleted, unless that is there from an earlier request.
 func (s *Service) bury(ctx context.Context, ref Ref, id string) error {
-	l := label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: id}
-	x, err := s.bytes.Put(ctx, store.Tombstone, l.encode(), treehash.NewStream(strings.NewReader(""), 0, nil))
+	var d catalogue.DeletedArchive
+	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+		d, err = tx.DeletedArchive(id)
+		return err
+	})
+	if errors.Is(err, catalogue.ErrNotFound) || err == nil && d.Tombstone != nil {
+		return nil // the vault was deleted meanwhile, or it is there
+	}
 	if err != nil {
 		return err
 	}
+	l := label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: id}
+	x, err := s.bytes.Put(ctx, store.Tombstone, l.encode(), treehash.NewStream(strings.NewReader(""), 0, nil))
+	if err != nil {
+		if d.Released && s.bytes.Remove(ctx, store.Place(d.Place)) == nil {
+			return nil // a full disk has no room for a tombstone; without the record that names it, there is no archive either
+		}
+		return err
+	}
 	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.Bury(id, string(x.Place)) })
-	if errors.Is(err, catalogue.ErrNotFound) { // the last job expired meanwhile, the bytes are going
+	if errors.Is(err, catalogue.ErrNotFound) { // another request was faster, or the vault was deleted
 		s.discard(x.Place)
 		return nil
 	}

@@ -15,6 +15,32 @@ import (
 type content struct {
 	place  store.Place
 	upload *string
+	again  finder // finds the place anew: a compaction may move the record at any time
+}
+
+// finder returns where a record is.
+type finder func(*catalogue.Tx) (store.Place, error)
+
+// find calls use with the place of a record, and again when the record was moved meanwhile. That a row refers to a record which is not there is damage:
+// to a client it is no answer to what it asked for.
+func (s *Service) find(ctx context.Context, at store.Place, again finder, use func(store.Place) error) error {
+	for {
+		err := use(at)
+		if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		before := at
+		failed := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+			at, err = again(tx)
+			return err
+		})
+		if failed != nil && !errors.Is(failed, catalogue.ErrNotFound) {
+			return failed
+		}
+		if failed != nil || at == before {
+			return fault.Wrap(fault.Corrupt, err, "bytes that the catalogue has are not in the store")
+		}
+	}
 }
 
 // contentOf returns where the bytes of an archive are, also if it was deleted while a job still offers it.
@@ -33,25 +59,33 @@ func contentOf(tx *catalogue.Tx, archive string) (content, error) {
 	if d.Released {
 		return content{}, catalogue.ErrNotFound
 	}
-	return content{store.Place(d.Place), d.UploadID}, nil
+	return content{store.Place(d.Place), d.UploadID, finderOf(archive)}, nil
+}
+
+// finderOf finds the record of an archive.
+func finderOf(archive string) finder {
+	return func(tx *catalogue.Tx) (store.Place, error) {
+		w, err := tx.WhereArchive(archive)
+		return store.Place(w.Place), err
+	}
 }
 
 // open returns n bytes from an offset, verified. Of several parts one is open at a time.
 func (s *Service) open(ctx context.Context, c content, off, n int64) (io.ReadCloser, error) {
 	if c.upload == nil {
-		r, err := s.bytes.Open(ctx, c.place, off, n)
-		return r, orLost(err)
+		return s.openRecord(ctx, c.place, c.again, off, n)
 	}
 	r := &partsReader{s: s, ctx: ctx, upload: *c.upload, off: off, left: n}
 	return r, r.next() // so that a missing first part is an error now
 }
 
-// orLost makes damage of the absence of a record that a row refers to: to a client it is no answer to what it asked for.
-func orLost(err error) error {
-	if fault.Is(err, fault.NotFound) {
-		return fault.Wrap(fault.Corrupt, err, "bytes that the catalogue has are not in the store")
-	}
-	return err
+// openRecord returns n bytes of a record from an offset, verified.
+func (s *Service) openRecord(ctx context.Context, at store.Place, again finder, off, n int64) (r io.ReadCloser, err error) {
+	err = s.find(ctx, at, again, func(at store.Place) error {
+		r, err = s.bytes.Open(ctx, at, off, n)
+		return err
+	})
+	return r, err
 }
 
 // partsReader reads the bytes of consecutive parts.
@@ -76,12 +110,19 @@ func (r *partsReader) next() error {
 	p := parts[0]
 	within := r.off - p.First
 	n := min(p.Size-within, r.left)
-	if r.part, err = r.s.bytes.Open(r.ctx, store.Place(p.Place), within, n); err != nil {
-		return orLost(err)
+	if r.part, err = r.s.openRecord(r.ctx, store.Place(p.Place), finderOfPart(p), within, n); err != nil {
+		return err
 	}
 	r.off += n
 	r.left -= n
 	return nil
+}
+
+func finderOfPart(p catalogue.Part) finder {
+	return func(tx *catalogue.Tx) (store.Place, error) {
+		w, err := tx.WherePart(p.UploadID, p.First)
+		return store.Place(w.Place), err
+	}
 }
 
 func (r *partsReader) Read(b []byte) (int, error) {
@@ -139,14 +180,14 @@ func (s *Service) partsWithin(ctx context.Context, upload string, first, last in
 // byte of the archive is read. A part is a node too, so such a range is within one part or consists of whole parts.
 func (s *Service) treeHash(ctx context.Context, c content, first, last int64) (treehash.Hash, error) {
 	if c.upload == nil {
-		return s.foldLeaves(ctx, c.place, first, last)
+		return s.foldLeaves(ctx, c.place, c.again, first, last)
 	}
 	parts, err := s.partsWithin(ctx, *c.upload, first, last)
 	if err != nil {
 		return treehash.Hash{}, err
 	}
 	if p := parts[0]; len(parts) == 1 && (p.First != first || p.First+p.Size-1 != last) {
-		return s.foldLeaves(ctx, store.Place(p.Place), first-p.First, last-p.First)
+		return s.foldLeaves(ctx, store.Place(p.Place), finderOfPart(p), first-p.First, last-p.First)
 	}
 	var tree treehash.Tree
 	for _, p := range parts {
@@ -159,14 +200,18 @@ func (s *Service) treeHash(ctx context.Context, c content, first, last int64) (t
 	return tree.Sum(), nil
 }
 
-func (s *Service) foldLeaves(ctx context.Context, at store.Place, first, last int64) (treehash.Hash, error) {
-	x, err := s.bytes.Stat(ctx, at)
-	if err != nil {
-		return treehash.Hash{}, orLost(err)
-	}
-	return treehash.Fold(x.Leaves[first/treehash.LeafSize : treehash.Leaves(last+1)]), nil
+// foldLeaves returns the tree hash of a range of a record, from its leaves.
+func (s *Service) foldLeaves(ctx context.Context, at store.Place, again finder, first, last int64) (hash treehash.Hash, err error) {
+	err = s.find(ctx, at, again, func(at store.Place) error {
+		x, err := s.bytes.Stat(ctx, at)
+		if err == nil {
+			hash = treehash.Fold(x.Leaves[first/treehash.LeafSize : treehash.Leaves(last+1)])
+		}
+		return err
+	})
+	return hash, err
 }
 
 func contentOfArchive(a catalogue.Archive) content {
-	return content{store.Place(a.Place), a.UploadID}
+	return content{store.Place(a.Place), a.UploadID, finderOf(a.ID)}
 }

@@ -105,14 +105,14 @@ func (w *watchedStore) refuse(at store.Place, err error) {
 	w.stuck, w.stuckErr = at, err
 }
 
-func (w *watchedStore) Remove(ctx context.Context, at store.Place) error {
+func (w *watchedStore) Remove(ctx context.Context, at ...store.Place) error {
 	w.mu.Lock()
 	stuck, err := w.stuck, w.stuckErr
 	w.mu.Unlock()
-	if at == stuck && err != nil {
+	if slices.Contains(at, stuck) && err != nil {
 		return err
 	}
-	return w.Store.Remove(ctx, at)
+	return w.Store.Remove(ctx, at...)
 }
 
 func (w *watchedStore) Open(ctx context.Context, at store.Place, off, n int64) (io.ReadCloser, error) {
@@ -177,6 +177,16 @@ func onDisk(t *testing.T, now func() time.Time) store.Store {
 func volumesIn(t *testing.T, dir string, now func() time.Time) store.Store {
 	t.Helper()
 	s, err := volume.Open(vfs.OS(), dir, volume.Defaults(), now)
+	check(t, err)
+	return s
+}
+
+// aloneIn is a volume store in which every record has a volume of its own.
+func aloneIn(t *testing.T, dir string, now func() time.Time) store.Store {
+	t.Helper()
+	o := volume.Defaults()
+	o.ShareLimit = -1
+	s, err := volume.Open(vfs.OS(), dir, o, now)
 	check(t, err)
 	return s
 }
@@ -346,7 +356,14 @@ func (h *house) wantKinds(t *testing.T, when, want string) {
 func (h *house) upkeep(t *testing.T) {
 	t.Helper()
 	check(t, h.Expire(t.Context()))
+	h.backUp(t)
 	check(t, h.Release(t.Context()))
+}
+
+// backUp has the service believe that a copy of the catalogue is on the medium.
+func (h *house) backUp(t *testing.T) {
+	t.Helper()
+	check(t, h.Backup(t.Context(), func(context.Context) error { return nil }))
 }
 
 // held returns the number of archives and bytes that the vault has.

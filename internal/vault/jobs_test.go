@@ -203,6 +203,7 @@ func TestVaultDeletedWhileItsInventoryIsWritten(t *testing.T) {
 	h.start(t, inventoryIn("JSON"))
 	h.store.beforePut(func(label) error { return h.DeleteVault(t.Context(), h.ref) })
 	h.finish(t)
+	h.upkeep(t)
 	h.wantKinds(t, "after the deletion", "")
 }
 

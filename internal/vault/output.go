@@ -41,7 +41,8 @@ func (s *Service) GetJobOutput(ctx context.Context, ref Ref, id string) (*Output
 
 func (s *Service) output(tx *catalogue.Tx, j catalogue.Job) (*Output, error) {
 	if j.Action == inventoryRetrieval {
-		o := &Output{Size: *j.OutputSize, MediaType: "application/json", s: s, job: j, content: content{place: store.Place(*j.OutputPlace)}}
+		c := content{place: store.Place(*j.OutputPlace), again: finderOfOutput(j.ID)}
+		o := &Output{Size: *j.OutputSize, MediaType: "application/json", s: s, job: j, content: c}
 		if *j.Format == "CSV" {
 			o.MediaType = "text/csv"
 		}
@@ -56,6 +57,13 @@ func (s *Service) output(tx *catalogue.Tx, j catalogue.Job) (*Output, error) {
 		o.Description = *j.ArchiveDescription
 	}
 	return o, nil
+}
+
+func finderOfOutput(job string) finder {
+	return func(tx *catalogue.Tx) (store.Place, error) {
+		w, err := tx.WhereOutput(job)
+		return store.Place(w.Place), err
+	}
 }
 
 // Open returns the bytes of the output from first to last, both inclusive, verified.

@@ -17,19 +17,18 @@ import (
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
-// TestBytesGo ends things in every way and looks at the volume files: what nothing needs any more goes, at once or with the next
-// Release, and nothing else does.
+// TestBytesGo ends things in every way and looks at the volume files: what nothing needs any more goes with the next Release, and nothing else does.
 func TestBytesGo(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789abcdef"), 100_000) // two parts
 	for _, c := range []struct {
 		name    string
 		make    func(*testing.T, *house) (id string)
 		end     func(*testing.T, *house, string)
-		atOnce  int // files that are left before Release
+		atOnce  int // files that are left before Release, with the tombstone
 		records int // files of the thing
 	}{
-		{"a deleted archive", func(t *testing.T, h *house) string { return h.archive(t, big) }, deleteArchive, 0, 1},
-		{"a deleted multipart archive", func(t *testing.T, h *house) string { return h.inParts(t, big) }, deleteArchive, 2, 3},
+		{"a deleted archive", func(t *testing.T, h *house) string { return h.archive(t, big) }, deleteArchive, 2, 1},
+		{"a deleted multipart archive", func(t *testing.T, h *house) string { return h.inParts(t, big) }, deleteArchive, 4, 3},
 		{"an aborted upload", startTwoParts, func(t *testing.T, h *house, id string) {
 			check(t, h.AbortMultipartUpload(t.Context(), h.ref, id))
 		}, 2, 2},
@@ -42,11 +41,11 @@ func TestBytesGo(t *testing.T) {
 			a := h.archive(t, big)
 			h.job(t, a)
 			return a
-		}, deleteArchive, 0, 1},
+		}, deleteArchive, 2, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			h := newHouse(t, func(t *testing.T, now func() time.Time) store.Store { return volumesIn(t, dir, now) }, Defaults())
+			h := newHouse(t, func(t *testing.T, now func() time.Time) store.Store { return aloneIn(t, dir, now) }, Defaults())
 			h.archive(t, []byte("stays"))
 			h.inParts(t, []byte("stays too"))
 			before := files(t, dir)
@@ -58,6 +57,7 @@ func TestBytesGo(t *testing.T) {
 			if n := len(files(t, dir)) - len(before); n != c.atOnce {
 				t.Errorf("%d volumes are left before the release, want %d", n, c.atOnce)
 			}
+			h.backUp(t)
 			check(t, h.Release(t.Context()))
 			if got := files(t, dir); !maps.Equal(got, before) {
 				t.Errorf("after the release there is %v, want %v", got, before)
@@ -285,6 +285,7 @@ func TestReleaseGoesOn(t *testing.T) {
 	}
 	h.clock.move(h.settings.JobExpiry + h.settings.LongestRequest)
 	check(t, h.Expire(t.Context()))
+	h.backUp(t)
 	h.store.refuse(stuck, errors.New("it does not go"))
 	if err := h.Release(t.Context()); err == nil {
 		t.Error("the place that could not be removed was not reported")

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
@@ -30,6 +31,9 @@ type Service struct {
 	log      *slog.Logger
 	ids      ids
 	wakes    Wakes
+
+	// moving is held while records are swept or moved: a copy that nothing refers to yet must not be taken for one that is left over.
+	moving sync.Mutex
 }
 
 // New returns a service. now is the time that all dates come from.
@@ -126,7 +130,8 @@ type label struct {
 	Archive     string `json:"archive,omitempty"`
 	Upload      string `json:"upload,omitempty"`
 	Job         string `json:"job,omitempty"`
-	First       int64  `json:"first,omitempty"` // of a part: its offset in the archive
+	First       int64  `json:"first,omitempty"`     // of a part: its offset in the archive
+	PartSize    int64  `json:"part_size,omitempty"` // of a part: that of its upload
 	Description string `json:"description,omitempty"`
 }
 
@@ -136,7 +141,7 @@ const (
 	isPart      = "part"      // a part of an upload, or of the archive it became
 	isMultipart = "multipart" // an archive as the list of its parts
 	isOutput    = "output"    // the output of an inventory job
-	isDeleted   = "deleted"   // an archive was deleted while a job still offers it
+	isDeleted   = "deleted"   // an archive was deleted
 )
 
 func (l label) known() bool {

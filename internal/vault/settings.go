@@ -35,6 +35,8 @@ type Settings struct {
 	IdleUpload     time.Duration // after which an upload without activity is removed
 	LongestRequest time.Duration // no request takes longer; what is younger is spared by the sweep
 	KeepOrphans    time.Duration // a complete record that no row refers to is spared for so long
+
+	CompactShare float64 // a volume is compacted when more than this part of it is needed by nothing
 }
 
 // Defaults are the figures of the best home for archives.
@@ -49,6 +51,7 @@ func Defaults() Settings {
 		IdleUpload:     7 * 24 * time.Hour,
 		LongestRequest: 24 * time.Hour,
 		KeepOrphans:    30 * 24 * time.Hour,
+		CompactShare:   0.5,
 	}
 }
 

@@ -111,12 +111,12 @@ func TestSweep(t *testing.T) {
 				t.Errorf("a sweep before the time of the longest request: %+v", swept)
 			}
 			f.clock.move(time.Millisecond)
-			if swept := f.sweep(t); swept.Removed != 0 || swept.Orphans != len(orphans) {
-				t.Errorf("a sweep while complete records are kept: %+v, want %d orphans", swept, len(orphans))
+			if swept := f.sweep(t); swept.Removed != copies || swept.Orphans != len(orphans)-copies {
+				t.Errorf("a sweep while complete records are kept: %+v, want %d orphans, and the copies removed", swept, len(orphans)-copies)
 			}
 			f.settings.KeepOrphans = f.settings.LongestRequest
 			swept := f.sweep(t)
-			if swept.Removed != len(orphans) || swept.Records != len(before) {
+			if swept.Removed != len(orphans)-copies || swept.Records != len(before)-copies {
 				t.Errorf("the sweep: %+v; want %d of %d removed", swept, len(orphans), len(before))
 			}
 			for _, at := range orphans {
@@ -134,6 +134,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// copies is how many of the orphans are equal to the record that their row refers to: what an interrupted compaction leaves. They need not be kept.
+const copies = 1
+
 func (h *house) sweep(t *testing.T) Swept {
 	t.Helper()
 	swept, err := h.Sweep(t.Context())
@@ -145,7 +148,7 @@ func (h *house) sweep(t *testing.T) Swept {
 // repairs them. An unreadable volume that nothing refers to goes.
 func TestSweepSparesDamage(t *testing.T) {
 	dir := t.TempDir()
-	f := newFull(t, func(t *testing.T, now func() time.Time) store.Store { return volumesIn(t, dir, now) })
+	f := newFull(t, func(t *testing.T, now func() time.Time) store.Store { return aloneIn(t, dir, now) })
 	volumes, err := filepath.Glob(filepath.Join(dir, "*", "*.vol"))
 	check(t, err)
 	for _, path := range volumes {

@@ -3,7 +3,6 @@ package vault
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -169,7 +168,8 @@ func (s *Service) TakeInventories(ctx context.Context) error {
 	return nil
 }
 
-// Release removes the bytes that nothing needs any more. What cannot be removed now stays on the list and keeps nothing else from going.
+// Release removes the bytes that nothing needs any more. What cannot be removed now stays on the list and keeps nothing else from going, but
+// tombstones: what one of them stands against may be what could not be removed.
 func (s *Service) Release(ctx context.Context) error {
 	var failed error
 	for last := (catalogue.Released{}); ; {
@@ -182,16 +182,13 @@ func (s *Service) Release(ctx context.Context) error {
 			return errors.Join(failed, err)
 		}
 		last = list[len(list)-1]
-		var gone []string
-		for _, r := range list {
-			if failed != nil && s.isTombstone(ctx, r.Place) {
-				continue // what it stands against may be what could not be removed
-			}
-			if err := s.bytes.Remove(ctx, store.Place(r.Place)); err != nil {
-				failed = errors.Join(failed, err)
-			} else {
-				gone = append(gone, r.Place)
-			}
+		records, tombstones := split(list)
+		gone, err := s.removeAll(ctx, records)
+		failed = errors.Join(failed, err)
+		if failed == nil {
+			var buried []store.Place
+			buried, failed = s.removeAll(ctx, tombstones)
+			gone = append(gone, buried...)
 		}
 		if err := s.forget(ctx, gone); err != nil {
 			return errors.Join(failed, err)
@@ -199,104 +196,41 @@ func (s *Service) Release(ctx context.Context) error {
 	}
 }
 
-func (s *Service) isTombstone(ctx context.Context, place string) bool {
-	x, err := s.bytes.Stat(ctx, store.Place(place))
-	return err == nil && x.Kind == store.Tombstone
+// split returns the places of tombstones apart.
+func split(list []catalogue.Released) (records, tombstones []store.Place) {
+	for _, r := range list {
+		if r.Tombstone {
+			tombstones = append(tombstones, store.Place(r.Place))
+		} else {
+			records = append(records, store.Place(r.Place))
+		}
+	}
+	return records, tombstones
+}
+
+// removeAll removes records and returns those that are gone: together if that goes well, otherwise one by one.
+func (s *Service) removeAll(ctx context.Context, places []store.Place) (gone []store.Place, failed error) {
+	if len(places) == 0 || s.bytes.Remove(ctx, places...) == nil {
+		return places, nil
+	}
+	for _, p := range places {
+		if err := s.bytes.Remove(ctx, p); err != nil {
+			failed = errors.Join(failed, err)
+		} else {
+			gone = append(gone, p)
+		}
+	}
+	return gone, failed
 }
 
 // forget takes places off the list.
-func (s *Service) forget(ctx context.Context, places []string) error {
+func (s *Service) forget(ctx context.Context, places []store.Place) error {
 	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		for _, p := range places {
-			if err := tx.Forget(p); err != nil {
+			if err := tx.Forget(string(p)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-// Swept is what a sweep found.
-type Swept struct {
-	Records int   // seen
-	Orphans int   // complete, referred to by nothing, and kept for a while
-	Removed int   // referred to by nothing
-	Bytes   int64 // of payload in those
-}
-
-// Sweep removes records that no row refers to: what an interrupted request left. It spares what is younger than the longest request, whose
-// row may be on its way. A complete record it spares for much longer: it can be an archive, if the catalogue is an old copy put back.
-func (s *Service) Sweep(ctx context.Context) (Swept, error) {
-	var swept Swept
-	now := s.now()
-	err := s.bytes.Walk(ctx, func(x store.Extent) error {
-		swept.Records++
-		if x.Created.After(now.Add(-s.settings.LongestRequest)) {
-			return nil
-		}
-		needed, err := s.needed(ctx, x)
-		if err != nil || needed {
-			return err
-		}
-		if x.Kind != 0 && x.Created.After(now.Add(-s.settings.KeepOrphans)) {
-			swept.Orphans++
-			return nil
-		}
-		s.log.Info("a record that nothing refers to is removed", "place", x.Place, "label", string(x.Label))
-		swept.Removed++
-		swept.Bytes += x.Size
-		return s.bytes.Remove(ctx, x.Place)
-	})
-	return swept, err
-}
-
-// needed reports whether a row refers to a record. A record that does not say what it is, in words that are known here, may be another program's: it is left alone.
-func (s *Service) needed(ctx context.Context, x store.Extent) (needed bool, err error) {
-	var l label
-	if err := json.Unmarshal(x.Label, &l); x.Kind != 0 && (err != nil || !l.known()) {
-		s.log.Warn("a record that says nothing known of itself is left alone", "place", x.Place, "label", string(x.Label))
-		return true, nil
-	}
-	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		needed, err = refersTo(tx, l, string(x.Place))
-		return err
-	})
-	return needed, err
-}
-
-// refersTo looks for the row that a label names, and whether it refers to a place.
-func refersTo(tx *catalogue.Tx, l label, place string) (bool, error) {
-	var at *string
-	var err error
-	switch l.What {
-	case isArchive, isMultipart:
-		var a catalogue.Archive
-		if a, err = tx.Archive(l.Archive); err == nil {
-			return a.Place == place, nil
-		}
-		if !errors.Is(err, catalogue.ErrNotFound) {
-			return false, err
-		}
-		var d catalogue.DeletedArchive
-		d, err = tx.DeletedArchive(l.Archive)
-		if !d.Released {
-			at = &d.Place
-		}
-	case isDeleted:
-		var d catalogue.DeletedArchive
-		d, err = tx.DeletedArchive(l.Archive)
-		at = d.Tombstone
-	case isPart:
-		var p catalogue.Part
-		p, err = tx.PartAt(l.Upload, l.First)
-		at = &p.Place
-	case isOutput:
-		return tx.OutputInUse(l.Job, place)
-	default:
-		return tx.PlaceInUse(place)
-	}
-	if errors.Is(err, catalogue.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && at != nil && *at == place, err
 }

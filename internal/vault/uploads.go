@@ -128,7 +128,10 @@ func (s *Service) UploadMultipartPart(ctx context.Context, ref Ref, id, contentR
 	if err := checkPart(first, last, upload.PartSize, contentRange); err != nil {
 		return treehash.Hash{}, err
 	}
-	l := label{What: isPart, Account: ref.Account, Vault: ref.Name, Archive: upload.ArchiveID, Upload: id, First: first}
+	l := label{
+		What: isPart, Account: ref.Account, Vault: ref.Name, Archive: upload.ArchiveID, Upload: id, First: first,
+		PartSize: upload.PartSize, Description: upload.Description,
+	}
 	x, err := s.bytes.Put(ctx, store.Payload, l.encode(), payload)
 	if err != nil {
 		return treehash.Hash{}, err

@@ -133,7 +133,7 @@ func (m *mover) entry(r io.ReaderAt, e entry) error {
 		c := newRecord(h, x.Label, payload.Bytes())
 		c.extent = x
 		m.copies = append(m.copies, c)
-		m.waiting = append(m.waiting, store.Moved{From: x.Place})
+		m.waiting = append(m.waiting, store.Moved{From: x.Place, Fate: fate})
 		m.bytes += len(c.b)
 	}
 	return nil

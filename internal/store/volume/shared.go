@@ -114,6 +114,9 @@ func (s *Store) loadVolume(f frame) (*shared, []removal, error) {
 
 // readClosed reads the end of a volume that was closed, and its removals.
 func readClosed(file vfs.File, f frame, size int64) (*shared, []removal, error) {
+	if size < volumeHeaderSize+closingSize {
+		return nil, nil, fmt.Errorf("%w: the volume is too short for an end", errNoRecord)
+	}
 	b := make([]byte, closingSize)
 	if err := readFull(file, b, size-closingSize); err != nil {
 		return nil, nil, err

@@ -42,7 +42,7 @@ type Fault struct {
 	After bool  // the operation has its effect, and fails all the same; a write has half of it when Short
 	Short bool
 	Lie   bool // a sync says that it is done and is not
-	Crash bool // the power fails before the operation
+	Crash bool // the power fails before the operation, or right after it when After
 }
 
 // Errors that disks have.
@@ -68,6 +68,7 @@ type write struct {
 
 // dir is a directory: names whose existence is durable, and the changes since.
 type dir struct {
+	names   map[string]bool // of files and directories, as the running system sees them
 	synced  map[string]*node
 	pending []change
 }
@@ -84,7 +85,7 @@ func New() *Disk {
 	return &Disk{nodes: map[string]*node{}, dirs: map[string]*dir{".": newDir(), "/": newDir()}, locks: map[string]bool{}}
 }
 
-func newDir() *dir { return &dir{synced: map[string]*node{}} }
+func newDir() *dir { return &dir{names: map[string]bool{}, synced: map[string]*node{}} }
 
 // Ops returns the number of operations so far.
 func (d *Disk) Ops() int {
@@ -138,12 +139,19 @@ func (d *Disk) begin(name, path string) Fault {
 	f := d.Fault(op)
 	if f.Crash {
 		d.down = true
-		return Fault{Err: ErrCrashed}
+		return Fault{Err: ErrCrashed, After: f.After}
 	}
 	if f.Err != nil {
 		f.Err = &fs.PathError{Op: name, Path: path, Err: f.Err}
 	}
 	return f
+}
+
+// Operation counts an operation of something else that keeps data, a database's commit say, and returns what goes wrong with it.
+func (d *Disk) Operation(name, path string) Fault {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.begin(name, path)
 }
 
 // do runs an operation with its fault. mu is taken.
@@ -178,6 +186,7 @@ func (d *Disk) Create(path string) (vfs.File, error) {
 			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 		}
 		d.nodes[path] = f.node
+		parent.names[filepath.Base(path)] = true
 		parent.pending = append(parent.pending, change{name: filepath.Base(path), node: f.node})
 		return nil
 	})
@@ -218,6 +227,8 @@ func (d *Disk) Rename(from, to string) error {
 		delete(d.nodes, from)
 		d.nodes[to] = n
 		parent := d.dirs[filepath.Dir(to)]
+		delete(parent.names, filepath.Base(from))
+		parent.names[filepath.Base(to)] = true
 		parent.pending = append(parent.pending, change{name: filepath.Base(to), node: n, from: filepath.Base(from)})
 		return nil
 	})
@@ -232,6 +243,7 @@ func (d *Disk) Remove(path string) error {
 		}
 		delete(d.nodes, path)
 		parent := d.dirs[filepath.Dir(path)]
+		delete(parent.names, filepath.Base(path))
 		parent.pending = append(parent.pending, change{name: filepath.Base(path)})
 		return nil
 	})
@@ -241,8 +253,13 @@ func (d *Disk) Remove(path string) error {
 func (d *Disk) MkdirAll(path string) error {
 	path = filepath.Clean(path)
 	return d.do("mkdir", path, func() error {
+		var missing []string
 		for ; d.dirs[path] == nil; path = filepath.Dir(path) {
+			missing = append(missing, path)
+		}
+		for _, path := range slices.Backward(missing) {
 			d.dirs[path] = newDir()
+			d.dirs[filepath.Dir(path)].names[filepath.Base(path)] = true
 		}
 		return nil
 	})
@@ -258,16 +275,7 @@ func (d *Disk) List(path string) (names []string, err error) {
 		if d.dirs[path] == nil {
 			return notExist("list", path)
 		}
-		for p := range d.nodes {
-			if filepath.Dir(p) == path {
-				names = append(names, filepath.Base(p))
-			}
-		}
-		for p := range d.dirs {
-			if p != path && filepath.Dir(p) == path {
-				names = append(names, filepath.Base(p))
-			}
-		}
+		names = slices.AppendSeq(names, maps.Keys(d.dirs[path].names))
 		slices.Sort(names)
 		return nil
 	})
@@ -324,6 +332,7 @@ func (d *Disk) WriteFile(path string, data []byte) error {
 		}
 		n := &node{data: bytes.Clone(data), synced: bytes.Clone(data)}
 		d.nodes[path] = n
+		parent.names[filepath.Base(path)] = true
 		parent.synced[filepath.Base(path)] = n
 		return nil
 	})
@@ -351,4 +360,11 @@ func (l lock) Close() error {
 	defer l.disk.mu.Unlock()
 	delete(l.disk.locks, l.path)
 	return nil
+}
+
+// Size returns the length of a file.
+func (d *Disk) Size(path string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return int64(len(d.nodes[path].data))
 }

@@ -1,7 +1,6 @@
 package vfstest
 
 import (
-	"bytes"
 	"io"
 	"io/fs"
 )

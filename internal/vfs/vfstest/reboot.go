@@ -29,7 +29,8 @@ func (d *Disk) Reboot(s Survival, rnd *rand.Rand) *Disk {
 	after := New()
 	seen := map[*node]*node{}                               // a node is rebooted once
 	for _, path := range slices.Sorted(maps.Keys(d.dirs)) { // in an order, so that a seed gives the same disk again
-		old, survivor := d.dirs[path], &dir{synced: maps.Clone(d.dirs[path].synced)}
+		old, survivor := d.dirs[path], newDir()
+		survivor.synced = maps.Clone(old.synced)
 		for _, c := range old.pending {
 			if s == Everything || s == Anything && rnd.IntN(2) == 0 {
 				survivor.apply(c)
@@ -42,8 +43,14 @@ func (d *Disk) Reboot(s Survival, rnd *rand.Rand) *Disk {
 			}
 			survivor.synced[name] = seen[n]
 			after.nodes[filepath.Join(path, name)] = seen[n]
+			survivor.names[name] = true
 		}
 		after.dirs[path] = survivor
+	}
+	for path := range after.dirs {
+		if parent := after.dirs[filepath.Dir(path)]; filepath.Dir(path) != path {
+			parent.names[filepath.Base(path)] = true
+		}
 	}
 	return after
 }

@@ -1,0 +1,552 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/moraine-archive/moraine/glacier/treehash"
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/store"
+)
+
+// Severity says how bad a finding is.
+type Severity string
+
+// The severities.
+const (
+	Wrong Severity = "wrong" // something is lost, damaged, or contradicts something else
+	Note  Severity = "note"  // nothing is lost: what an interrupted request left, say
+)
+
+// Finding is something that a check has found.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Account  string   `json:"account,omitempty"`
+	Vault    string   `json:"vault,omitempty"`
+	Archive  string   `json:"archive,omitempty"` // id
+	Upload   string   `json:"upload,omitempty"`  // id
+	Job      string   `json:"job,omitempty"`     // id
+	Place    string   `json:"place,omitempty"`   // in the store
+	Problem  string   `json:"problem"`
+}
+
+// String returns the finding in a line.
+func (f Finding) String() string {
+	var b strings.Builder
+	for _, part := range [][2]string{
+		{"archive", f.Archive}, {"upload", f.Upload}, {"job", f.Job}, {"vault", strings.Trim(f.Account+"/"+f.Vault, "/")}, {"at", f.Place},
+	} {
+		if part[1] != "" {
+			fmt.Fprintf(&b, "%s %s ", part[0], part[1])
+		}
+	}
+	return strings.TrimSpace(b.String()) + ": " + f.Problem
+}
+
+// Checked is what a check went through.
+type Checked struct {
+	Rows    int64 // that refer to a record
+	Records int64 // in the store
+	Volumes int
+	Bytes   int64 // of payload that were read
+	Wrong   int
+	Notes   int
+}
+
+// Inspection is how a check or a scrub goes about it.
+type Inspection struct {
+	Data     bool                                   // read every byte, not only what describes the records
+	Pace     func(ctx context.Context, n int) error // called before n bytes are read; nil: no limit
+	Progress func(what string, done, total int64)   // nil: nobody wants to know
+	Report   func(Finding) error                    // called for everything that is found
+}
+
+// Check holds the catalogue against the store: every row that refers to a record against the record, every record against the row that it names,
+// the counters of the vaults against their archives. It may run beside everything else: what changes meanwhile is looked at again.
+func (s *Service) Check(ctx context.Context, in Inspection) (Checked, error) {
+	c := &checker{Inspection: in, ctx: ctx, s: s}
+	for _, step := range []func() error{c.engine, c.counters, c.archives, c.held, c.tombstones, c.parts, c.outputs, c.volumes} {
+		if err := step(); err != nil {
+			return c.done, err
+		}
+	}
+	return c.done, nil
+}
+
+type checker struct {
+	Inspection
+	ctx   context.Context
+	s     *Service
+	done  Checked
+	total int64         // rows
+	refs  map[int64]Ref // vaults by their number in the catalogue
+}
+
+func (c *checker) report(f Finding) error {
+	if f.Severity == Wrong {
+		c.done.Wrong++
+	} else {
+		c.done.Notes++
+	}
+	return c.Report(f)
+}
+
+func (c *checker) progress(what string, done, total int64) {
+	if c.Progress != nil {
+		c.Progress(what, done, total)
+	}
+}
+
+func (c *checker) view(fn func(*catalogue.Tx) error) error { return c.s.rows.View(c.ctx, fn) }
+
+// engine asks the database about itself.
+func (c *checker) engine() error {
+	c.progress("database", 0, 0)
+	problems, err := c.s.rows.Integrity(c.ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		if err := c.report(Finding{Severity: Wrong, Problem: "the catalogue is damaged: " + p}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counters counts what the vaults count.
+func (c *checker) counters() error {
+	var wrong []catalogue.Miscount
+	var archives, parts int64
+	err := c.view(func(tx *catalogue.Tx) (err error) {
+		if wrong, err = tx.Miscounts(); err != nil {
+			return err
+		}
+		if archives, parts, err = tx.Strays(); err != nil {
+			return err
+		}
+		c.total, err = tx.CountPlaces()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range wrong {
+		f := Finding{Severity: Wrong, Account: m.AccountID, Vault: m.Name, Problem: fmt.Sprintf(
+			"the vault says that it has %d archives with %d bytes, and has %d with %d", m.Has, m.HasBytes, m.Archives, m.Bytes)}
+		if err := c.report(f); err != nil {
+			return err
+		}
+	}
+	if archives > 0 || parts > 0 {
+		return c.report(Finding{Severity: Wrong, Problem: fmt.Sprintf("%d archives belong to no vault and %d parts to nothing", archives, parts)})
+	}
+	return nil
+}
+
+// reference is a row that refers to a record, and what the record should be.
+type reference struct {
+	place string
+	kind  store.Kind
+	label label
+	size  int64  // -1: the row does not say
+	tree  []byte // nil: the row does not say
+	at    int64  // date in milliseconds; 0: the row does not say
+	again finder
+}
+
+// eachPage calls page until it has looked at less than a batch.
+func eachPage(page func() (n int, err error)) error {
+	for {
+		n, err := page()
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
+
+func (c *checker) archives() error { return c.archiveRows((*catalogue.Tx).ArchivesAfter) }
+func (c *checker) held() error     { return c.archiveRows((*catalogue.Tx).HeldAfter) }
+
+func (c *checker) archiveRows(after func(*catalogue.Tx, string, int) ([]catalogue.Archive, error)) error {
+	last := ""
+	return eachPage(func() (int, error) {
+		var list []catalogue.Archive
+		err := c.view(func(tx *catalogue.Tx) (err error) {
+			list, err = after(tx, last, batch)
+			return err
+		})
+		for _, a := range list {
+			last = a.ID
+			if err == nil {
+				err = c.archive(a)
+			}
+		}
+		return len(list), err
+	})
+}
+
+// archive holds the row of an archive against its record, and against the rows of its parts.
+func (c *checker) archive(a catalogue.Archive) error {
+	ref, err := c.ref(a.VaultID)
+	if err != nil {
+		return err
+	}
+	r := reference{
+		place: a.Place, kind: store.Payload, size: a.Size, tree: a.TreeHash, at: a.CreatedAt.UnixMilli(), again: finderOf(a.ID),
+		label: label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: a.ID, Description: a.Description},
+	}
+	if a.UploadID == nil {
+		return c.record(r)
+	}
+	r.kind, r.size, r.tree, r.label.What, r.label.Upload = store.Manifest, -1, nil, isMultipart, *a.UploadID
+	if err := c.record(r); err != nil {
+		return err
+	}
+	return c.assembled(a, r)
+}
+
+// assembled holds an archive against the rows of its parts.
+func (c *checker) assembled(a catalogue.Archive, r reference) error {
+	var parts []catalogue.Part
+	err := c.view(func(tx *catalogue.Tx) error {
+		w, err := tx.WhereArchive(a.ID)
+		if errors.Is(err, catalogue.ErrNotFound) {
+			return nil // deleted meanwhile
+		}
+		if err == nil && w.Place != "" {
+			parts, err = tx.Parts(*a.UploadID, -1, maxPartsRead)
+		}
+		return err
+	})
+	if err != nil || len(parts) == 0 && c.gone(r) {
+		return err
+	}
+	var tree treehash.Tree
+	var size int64
+	for _, p := range parts {
+		h, err := treehash.FromBytes(p.TreeHash)
+		if err != nil || p.First != size {
+			return c.wrong(r, "its part at %d is missing or damaged in the catalogue", size)
+		}
+		tree.Add(h)
+		size += p.Size
+	}
+	if sum := tree.Sum(); size != a.Size || !bytes.Equal(sum[:], a.TreeHash) {
+		return c.wrong(r, "its parts have %d bytes with the tree hash %s, the archive %d with %x", size, sum, a.Size, a.TreeHash)
+	}
+	return nil
+}
+
+// maxPartsRead is more than an archive has parts.
+const maxPartsRead = 1 << 20
+
+func (c *checker) tombstones() error {
+	last := ""
+	return eachPage(func() (int, error) {
+		var list []catalogue.Tombstone
+		err := c.view(func(tx *catalogue.Tx) (err error) {
+			list, err = tx.TombstonesAfter(last, batch)
+			return err
+		})
+		for _, t := range list {
+			last = t.ArchiveID
+			var ref Ref
+			if err == nil {
+				ref, err = c.ref(t.VaultID)
+			}
+			if err == nil {
+				err = c.record(reference{
+					place: t.Place, kind: store.Tombstone, size: 0, label: label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: t.ArchiveID},
+					again: func(tx *catalogue.Tx) (store.Place, error) {
+						w, err := tx.WhereTombstone(t.ArchiveID)
+						return store.Place(w.Place), err
+					},
+				})
+			}
+		}
+		return len(list), err
+	})
+}
+
+func (c *checker) parts() error {
+	var last catalogue.Part
+	last.First = -1
+	return eachPage(func() (int, error) {
+		var list []catalogue.Part
+		err := c.view(func(tx *catalogue.Tx) (err error) {
+			list, err = tx.PartsAfter(last.UploadID, last.First, batch)
+			return err
+		})
+		for _, p := range list {
+			last = p
+			if err == nil {
+				err = c.part(p)
+			}
+		}
+		return len(list), err
+	})
+}
+
+func (c *checker) part(p catalogue.Part) error {
+	var archive string
+	var vault int64
+	err := c.view(func(tx *catalogue.Tx) (err error) {
+		archive, vault, err = tx.OwnerOfPart(p.UploadID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	ref, err := c.ref(vault)
+	if err != nil {
+		return err
+	}
+	return c.record(reference{
+		place: p.Place, kind: store.Payload, size: p.Size, tree: p.TreeHash, again: finderOfPart(p),
+		label: label{What: isPart, Account: ref.Account, Vault: ref.Name, Archive: archive, Upload: p.UploadID, First: p.First},
+	})
+}
+
+func (c *checker) outputs() error {
+	last := ""
+	return eachPage(func() (int, error) {
+		var list []catalogue.Job
+		err := c.view(func(tx *catalogue.Tx) (err error) {
+			list, err = tx.OutputsAfter(last, batch)
+			return err
+		})
+		for _, j := range list {
+			last = j.ID
+			var ref Ref
+			if err == nil {
+				ref, err = c.ref(j.VaultID)
+			}
+			if err == nil {
+				err = c.record(reference{
+					place: *j.OutputPlace, kind: store.Payload, size: *j.OutputSize, again: finderOfOutput(j.ID),
+					label: label{What: isOutput, Account: ref.Account, Vault: ref.Name, Job: j.ID},
+				})
+			}
+		}
+		return len(list), err
+	})
+}
+
+// ref returns the vault with a number, nothing if there is none.
+func (c *checker) ref(vault int64) (Ref, error) {
+	if ref, known := c.refs[vault]; known {
+		return ref, nil
+	}
+	ref, err := c.s.refOf(c.ctx, vault)
+	if errors.Is(err, catalogue.ErrNotFound) {
+		return Ref{}, nil
+	}
+	if c.refs == nil {
+		c.refs = make(map[int64]Ref)
+	}
+	c.refs[vault] = ref
+	return ref, err
+}
+
+// wrong reports something that is wrong with what a row refers to.
+func (c *checker) wrong(r reference, format string, args ...any) error {
+	l := r.label
+	return c.report(Finding{
+		Severity: Wrong, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, Job: l.Job, Place: r.place, Problem: fmt.Sprintf(format, args...),
+	})
+}
+
+// gone reports whether the row does not refer to its record any more.
+func (c *checker) gone(r reference) bool {
+	gone := false
+	err := c.view(func(tx *catalogue.Tx) error {
+		at, err := r.again(tx)
+		gone = errors.Is(err, catalogue.ErrNotFound) || err == nil && string(at) != r.place
+		return nil
+	})
+	return err == nil && gone
+}
+
+// record holds a row against the record that it refers to.
+func (c *checker) record(r reference) error {
+	c.done.Rows++
+	if c.done.Rows%batch == 0 {
+		c.progress("rows", c.done.Rows, max(c.total, c.done.Rows))
+	}
+	var x store.Extent
+	err := c.s.find(c.ctx, store.Place(r.place), r.again, func(at store.Place) (err error) {
+		x, err = c.s.bytes.Stat(c.ctx, at)
+		return err
+	})
+	switch kind := fault.KindOf(err); {
+	case err == nil:
+	case c.ctx.Err() != nil:
+		return c.ctx.Err()
+	case c.gone(r):
+		return nil
+	case kind == fault.Corrupt || kind == fault.Invalid:
+		return c.wrong(r, "%s", lossOf(r, err))
+	default:
+		return err
+	}
+	if problem := r.mismatch(x); problem != "" && !c.gone(r) {
+		return c.wrong(r, "%s", problem)
+	}
+	return nil
+}
+
+// lossOf says what a record that cannot be read means.
+func lossOf(r reference, err error) string {
+	return fmt.Sprintf("the %s is lost or damaged: %v", r.label.What, err)
+}
+
+// mismatch returns in what a record is not what its row says, "" if it is.
+func (r reference) mismatch(x store.Extent) string {
+	var l label
+	if err := json.Unmarshal(x.Label, &l); err != nil {
+		return fmt.Sprintf("the record has no label that can be read: %v", err)
+	}
+	if l.What == isPart {
+		l.PartSize, l.Description = 0, ""
+	}
+	switch {
+	case x.Kind != r.kind || l != r.label:
+		return fmt.Sprintf("the record there is another one, of kind %d: %s", x.Kind, x.Label)
+	case r.size >= 0 && x.Size != r.size:
+		return fmt.Sprintf("the record has %d bytes, the catalogue says %d", x.Size, r.size)
+	case r.tree != nil && !bytes.Equal(x.Tree[:], r.tree):
+		return fmt.Sprintf("the record has the tree hash %s, the catalogue says %x", x.Tree, r.tree)
+	case r.at != 0 && x.Created.UnixMilli() != r.at:
+		return fmt.Sprintf("the record is of %s, the catalogue says %d ms after 1970", timestamp(x.Created), r.at)
+	}
+	return ""
+}
+
+// volumes goes through everything that is in the store.
+func (c *checker) volumes() error {
+	volumes, ok := c.s.bytes.(store.Volumes)
+	if !ok {
+		return nil
+	}
+	list, err := volumes.Volumes(c.ctx)
+	if err != nil {
+		return err
+	}
+	for i, v := range list {
+		c.progress("volumes", int64(i), int64(len(list)))
+		if err := volumes.Inspect(c.ctx, v.Name, store.Inspection{
+			Data: c.Data, Pace: c.Pace, Record: c.found, Damage: func(d store.Damage) error { return c.damaged(d) },
+		}); err != nil {
+			return err
+		}
+		c.done.Volumes++
+	}
+	c.progress("volumes", int64(len(list)), int64(len(list)))
+	return nil
+}
+
+// found looks for the row of a record.
+func (c *checker) found(x store.Extent) error {
+	c.done.Records++
+	if c.Data {
+		c.done.Bytes += x.Size
+	}
+	fate, err := c.s.fate(c.ctx, x)
+	if err != nil || fate == store.Move || fate == store.Wait {
+		return err
+	}
+	if _, err := c.s.bytes.Stat(c.ctx, x.Place); fault.Is(err, fault.NotFound) {
+		return nil // removed meanwhile
+	}
+	return c.report(orphan(x))
+}
+
+func orphan(x store.Extent) Finding {
+	l, _ := parseLabel(x.Label)
+	return Finding{
+		Severity: Note, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, Job: l.Job, Place: string(x.Place),
+		Problem: fmt.Sprintf("nothing refers to this %s of %d bytes: an interrupted request left it, or the catalogue is an old copy", l.What, x.Size),
+	}
+}
+
+// damaged reports damage, and whose it is.
+func (c *checker) damaged(d store.Damage) error {
+	findings, err := c.s.findingsOf(c.ctx, d)
+	for _, f := range findings {
+		if err == nil {
+			err = c.report(f)
+		}
+	}
+	return err
+}
+
+// findingsOf says what damage means: to whom it is done, if a row refers to the record; otherwise it is what a crash left.
+func (s *Service) findingsOf(ctx context.Context, d store.Damage) (findings []Finding, err error) {
+	if strings.HasSuffix(string(d.Place), ":0") { // of the volume itself
+		return []Finding{{Severity: Wrong, Place: string(d.Place), Problem: d.Err.Error() + "; no archive depends on it"}}, nil
+	}
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		findings = nil
+		referrers, err := referrersOf(tx, d)
+		for _, r := range referrers {
+			if err != nil {
+				return err
+			}
+			var f Finding
+			f, err = describeDamage(tx, r, d)
+			findings = append(findings, f)
+		}
+		return err
+	})
+	if err == nil && len(findings) == 0 {
+		findings = []Finding{{Severity: Note, Place: string(d.Place), Problem: d.Err.Error() + "; nothing refers to it"}}
+	}
+	return findings, err
+}
+
+// referrersOf returns what refers to a damaged record: what its label names if it can be read, otherwise whatever is found.
+func referrersOf(tx *catalogue.Tx, d store.Damage) ([]catalogue.Referrer, error) {
+	l, err := parseLabel(d.Label)
+	if err != nil {
+		return tx.Referrers(string(d.Place))
+	}
+	w, err := l.where(tx)
+	if errors.Is(err, catalogue.ErrNotFound) || err == nil && w.Place != string(d.Place) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tx.Referrers(string(d.Place))
+}
+
+func describeDamage(tx *catalogue.Tx, r catalogue.Referrer, d store.Damage) (Finding, error) {
+	f := Finding{Severity: Wrong, Place: string(d.Place), Problem: fmt.Sprintf("the %s is damaged: %v", r.What, d.Err)}
+	vault := r.VaultID
+	switch r.What {
+	case "part":
+		f.Upload = r.ID
+		var err error
+		if f.Archive, vault, err = tx.OwnerOfPart(r.ID); err != nil {
+			return f, err
+		}
+	case "output":
+		f.Job = r.ID
+	default:
+		f.Archive = r.ID
+	}
+	v, err := tx.VaultByID(vault)
+	if err == nil {
+		f.Account, f.Vault = v.AccountID, v.Name
+	}
+	if errors.Is(err, catalogue.ErrNotFound) {
+		err = nil
+	}
+	return f, err
+}
