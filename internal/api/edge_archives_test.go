@@ -107,7 +107,7 @@ func TestUploadLengthRows(t *testing.T) {
 			t.Errorf("retrieved %q", got)
 		}
 	})
-	before := volumeFiles(t, s.Server)
+	before := s.Server.Records(t)
 	t.Run("edge 91 4 GiB", func(t *testing.T) {
 		res := s.sendHead(t, post, "Content-Length: 4294967296", "Expect: 100-continue")
 		if res.Status != 100 {
@@ -129,7 +129,7 @@ func TestUploadLengthRows(t *testing.T) {
 		}
 	})
 	t.Run("edge 91 a body that does not come leaves nothing", func(t *testing.T) {
-		waitForVolumes(t, s.Server, before)
+		waitForRecords(t, s.Server, before)
 		s.counts(t, "v", 1, 1, s.inventoryDate(t, "v"))
 	})
 }
@@ -166,7 +166,7 @@ func TestUploadHashRows(t *testing.T) {
 		}
 	})
 	t.Run("edge 96 and 97 nothing is stored", func(t *testing.T) {
-		if n := volumeFiles(t, s.Server); n != 0 {
+		if n := s.Server.Records(t); n != 0 {
 			t.Errorf("%d volumes", n)
 		}
 		s.counts(t, "v", 0, 0, "")
@@ -274,10 +274,10 @@ func TestDeleteArchiveRows(t *testing.T) {
 		s.remove(t, "/-/vaults/a/archives/"+id)
 	})
 	t.Run("edge 111 twice", func(t *testing.T) {
-		before := volumeFiles(t, s.Server)
+		before := s.Server.Records(t)
 		a := s.Upload(t, "a", body, "")
 		s.remove(t, "/-/vaults/a/archives/"+a)
-		if got := volumeFiles(t, s.Server); got != before {
+		if got := s.Server.Records(t); got != before {
 			t.Errorf("%d volumes after the deletion, %d before the upload", got, before)
 		}
 		s.remove(t, "/-/vaults/a/archives/"+a)

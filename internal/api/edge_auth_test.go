@@ -28,7 +28,7 @@ func plain(op protocol.Operation, account, vault string) rawRequest {
 // TestAuthenticationFails sends every operation in every way that authentication has to refuse, and holds that nothing happened.
 func TestAuthenticationFails(t *testing.T) {
 	s := startEvery(t)
-	before, files := s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults"}).Body, volumeFiles(t, s.Server)
+	before, files := s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults"}).Body, s.Server.Records(t)
 	now := time.Now().UTC()
 	rows := []struct {
 		name          string

@@ -127,10 +127,9 @@ func TestInventoryDocuments(t *testing.T) {
 	from := time.Now().Add(advanced)
 	want = append(want, listedArchive{"239 in parts", v.uploadParts(t, data, 4*mib, "parts"), `"parts"`, `"parts"`, data, from, time.Now().Add(advanced)})
 
-	before := time.Now().Add(advanced)
 	jsonJob, described := v.run(t, `{"Type":"inventory-retrieval"}`)
 	dates := v.inventoryOf(t, jsonJob)
-	wantMoment(t, "InventoryDate", dates.InventoryDate, before, time.Now().Add(advanced))
+	wantMoment(t, "InventoryDate", dates.InventoryDate, from, time.Now().Add(advanced)) // that of the last upload
 	if len(dates.ArchiveList) != len(want) {
 		t.Fatalf("%d archives are listed, want %d", len(dates.ArchiveList), len(want))
 	}

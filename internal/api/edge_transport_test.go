@@ -438,7 +438,7 @@ func TestTransportConnections(t *testing.T) {
 
 func TestExpectContinue(t *testing.T) {
 	s := startEvery(t)
-	before := volumeFiles(t, s.Server)
+	before := s.Server.Records(t)
 	for _, op := range protocol.Operations() {
 		if op.Body != protocol.ArchiveBody {
 			continue

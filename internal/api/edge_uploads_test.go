@@ -250,7 +250,7 @@ func TestReplacedPartRows(t *testing.T) {
 		if got := s.retrieve(t, "v", s.complete(t, path, body)); got != string(body) {
 			t.Errorf("retrieved %q", got)
 		}
-		waitForVolumes(t, s.Server, 2)
+		waitForRecords(t, s.Server, 2)
 	})
 	path, whole := s.start(t, "v", "1048576", ""), moraintest.Pattern(2*mib)
 	tree := moraintest.TreeHash(whole)
@@ -522,7 +522,7 @@ func TestAbortedUploadRows(t *testing.T) {
 		if got := s.open(t, "v"); got != "" {
 			t.Errorf("open uploads %q", got)
 		}
-		waitForVolumes(t, s.Server, 0)
+		waitForRecords(t, s.Server, 0)
 	})
 	t.Run("edge 144 abort again a day later, or what never was", func(t *testing.T) {
 		s.Advance(time.Minute)
@@ -553,7 +553,7 @@ func TestIdleUploadRows(t *testing.T) {
 			s.Advance(time.Minute)
 			moraintest.Eventually(t, "the upload to be reclaimed", func() bool { return s.open(t, "v") == "" })
 			s.gone(t, path)
-			waitForVolumes(t, s.Server, 0)
+			waitForRecords(t, s.Server, 0)
 		})
 	}
 }
@@ -582,8 +582,8 @@ func TestParallelCompleteRows(t *testing.T) {
 			}
 			s.counts(t, "v", round+1, (round+1)*len(body), s.inventoryDate(t, "v"))
 		}
-		if got := volumeFiles(t, s.Server); got != 2*rounds {
-			t.Errorf("%d volumes, want a part and a list of parts for each of %d archives", got, rounds)
+		if got := s.Server.Records(t); got != 2*rounds {
+			t.Errorf("%d records, want a part and a list of parts for each of %d archives", got, rounds)
 		}
 	})
 }

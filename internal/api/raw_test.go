@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -297,40 +296,30 @@ func wantStatus(t testing.TB, res moraintest.Response, status int) {
 	}
 }
 
-// volumeFiles returns the number of volume files in the data directory.
-func volumeFiles(t testing.TB, s *moraintest.Server) int {
+// waitForRecords waits until the store holds a number of records.
+func waitForRecords(t testing.TB, s *moraintest.Server, want int) {
 	t.Helper()
-	n := 0
-	err := filepath.WalkDir(s.Data, func(path string, d fs.DirEntry, err error) error {
-		if strings.HasSuffix(path, ".vol") && !errors.Is(err, fs.ErrNotExist) { // one may go while we look
-			n++
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+	moraintest.Eventually(t, fmt.Sprintf("%d records", want), func() bool { return s.Records(t) == want })
+}
+
+// waitForFile waits until a volume of one record is being written.
+func waitForFile(t testing.TB, s *moraintest.Server) {
+	t.Helper()
+	moraintest.Eventually(t, "the file of an upload", func() bool {
+		found, err := filepath.Glob(filepath.Join(s.Data, "volumes", "??", "*.vol"))
+		return err == nil && len(found) > 0
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
-// waitForVolumes waits until the data directory holds a number of volume files.
-func waitForVolumes(t testing.TB, s *moraintest.Server, want int) {
+// wantWell fails the test unless the server works and its store holds a number of records.
+func wantWell(t testing.TB, s *moraintest.Server, records int) {
 	t.Helper()
-	moraintest.Eventually(t, fmt.Sprintf("%d volume files", want), func() bool { return volumeFiles(t, s) == want })
-}
-
-// wantWell fails the test unless the server works and its store holds a number of volume files.
-func wantWell(t testing.TB, s *moraintest.Server, volumes int) {
-	t.Helper()
-	waitForVolumes(t, s, volumes)
+	waitForRecords(t, s, records)
 	s.CreateVault(t, "well")
 	id := s.Upload(t, "well", []byte("still here"), "")
 	wantStatus(t, s.Do(t, moraintest.Request{Method: "DELETE", Path: "/-/vaults/well/archives/" + id}), 204)
 	wantStatus(t, s.Do(t, moraintest.Request{Method: "DELETE", Path: "/-/vaults/well"}), 204)
-	waitForVolumes(t, s, volumes)
+	waitForRecords(t, s, records)
 }
 
 // targetOf returns a target for an operation: of the caller's own account, a vault, and ids that do not exist.

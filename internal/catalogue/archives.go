@@ -41,17 +41,18 @@ type DeletedArchive struct {
 	VaultID   int64
 	Place     string
 	UploadID  *string
-	Released  bool    // nothing needs the bytes any more
+	Released  bool // nothing needs the bytes any more
+	At        time.Time
 	Tombstone *string // nil: nothing on the medium says that it was deleted; empty: a copy of the catalogue does
 }
 
 func (d *DeletedArchive) fields() []any {
-	return []any{&d.VaultID, &d.Place, &d.UploadID, &d.Released, &d.Tombstone}
+	return []any{&d.VaultID, &d.Place, &d.UploadID, &d.Released, moment{&d.At}, &d.Tombstone}
 }
 
 // DeletedArchive returns an archive that was deleted.
 func (tx *Tx) DeletedArchive(id string) (DeletedArchive, error) {
-	return one[DeletedArchive](tx, `SELECT vault_id, place, upload_id, released = 1, tombstone FROM deleted_archives WHERE archive_id = $1`, id)
+	return one[DeletedArchive](tx, `SELECT vault_id, place, upload_id, released = 1, deleted_at, tombstone FROM deleted_archives WHERE archive_id = $1`, id)
 }
 
 // DeleteArchive moves an archive to the deleted ones. Its bytes stay until ReleaseDeleted.
@@ -64,8 +65,8 @@ func (tx *Tx) DeleteArchive(a Archive, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.exec(`INSERT INTO deleted_archives (`+archiveColumns+`, removed, number)
-		SELECT `+archiveColumns+`, $2, $3 FROM archives WHERE archive_id = $1`, a.ID, removed, number); err != nil {
+	if err := tx.exec(`INSERT INTO deleted_archives (`+archiveColumns+`, removed, number, deleted_at)
+		SELECT `+archiveColumns+`, $2, $3, $4 FROM archives WHERE archive_id = $1`, a.ID, removed, number, millis(at)); err != nil {
 		return err
 	}
 	return tx.execOne(`DELETE FROM archives WHERE archive_id = $1`, a.ID)

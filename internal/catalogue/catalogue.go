@@ -22,6 +22,7 @@ var ErrNotFound = errors.New("no such row")
 
 // DB is a catalogue. It may be used from several goroutines, and opened by several processes at once.
 type DB struct {
+	source      string
 	writer      *connections // one: SQLite has one writer
 	reader      *connections
 	changes     *group.Committer[*change]
@@ -45,7 +46,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalogue %s: %w", path, err), writer.close())
 	}
-	db := &DB{writer: writer, reader: reader}
+	db := &DB{source: source, writer: writer, reader: reader}
 	db.changes = group.New(db.commit, func(*change) int { return 1 }, largestGroup)
 	if err := patiently(ctx, func() error { return migrate(ctx, writer) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalogue %s: %w", path, err), db.Close())

@@ -105,6 +105,20 @@ func (s *Server) Advance(by time.Duration) { s.daemon.Advance(by) }
 // Service returns the service inside the server.
 func (s *Server) Service() *vault.Service { return s.daemon.Service() }
 
+// Records returns the number of records in the store. Tombstones that only remember deletions are on their way out.
+func (s *Server) Records(t testing.TB) int {
+	t.Helper()
+	ctx := context.Background()
+	if err := s.Service().Backup(ctx, func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.Service().Check(ctx, vault.Inspection{Report: func(vault.Finding) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(found.Records)
+}
+
 // AddAccount makes a further account, as `moraine admin account add` does.
 func (s *Server) AddAccount(t testing.TB, name string) Key {
 	t.Helper()

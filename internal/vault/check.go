@@ -412,8 +412,11 @@ func (r reference) mismatch(x store.Extent) string {
 	if err := json.Unmarshal(x.Label, &l); err != nil {
 		return fmt.Sprintf("the record has no label that can be read: %v", err)
 	}
-	if l.What == isPart {
+	switch l.What { // members that rows do not say again
+	case isPart:
 		l.PartSize, l.Description = 0, ""
+	case isDeleted:
+		l.At = 0
 	}
 	switch {
 	case x.Kind != r.kind || l != r.label:

@@ -5,6 +5,7 @@
 package vfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	// Sync makes the file's bytes and its length durable. After an error nothing is known of what was written since
+	// Sync makes the file's bytes and its length durable. It is an error if the file has no name any more. After an error nothing is known of what was written since
 	// the last successful Sync, and another Sync will not tell (fsync reports an error once).
 	Sync() error
 	// Size returns the length of the file in bytes.
@@ -82,9 +83,14 @@ func (f osFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Sync also fails when somebody has removed the file: what is written to it then is lost, though the disk takes it.
 func (f osFile) Sync() error {
 	if err := unix.Fdatasync(int(f.Fd())); err != nil {
 		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+	}
+	var info unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &info); err != nil || info.Nlink == 0 {
+		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: cmp.Or(err, fs.ErrNotExist)}
 	}
 	return nil
 }

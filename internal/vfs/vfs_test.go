@@ -124,6 +124,52 @@ func TestSyncNamesTheFile(t *testing.T) {
 	}
 }
 
+func TestSyncOfAFileThatIsGone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	f, err := vfs.OS().Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("Sync of a file that somebody has removed gives %v", err)
+	}
+}
+
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if _, err := vfs.OS().Reopen(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Reopen of a missing file gives %v", err)
+	}
+	create(t, path, "content")
+	f, err := vfs.OS().Reopen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt([]byte("C"), 0)
+	if err := errors.Join(err, f.Truncate(4), f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	wantContent(t, path, "Cont")
+}
+
+func TestRename(t *testing.T) {
+	dir := t.TempDir()
+	create(t, filepath.Join(dir, "a"), "new")
+	create(t, filepath.Join(dir, "b"), "old")
+	if err := vfs.OS().Rename(filepath.Join(dir, "a"), filepath.Join(dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	wantNames(t, dir, "b")
+	wantContent(t, filepath.Join(dir, "b"), "new")
+	if err := vfs.OS().Rename(filepath.Join(dir, "a"), filepath.Join(dir, "c")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Rename of a missing file gives %v", err)
+	}
+}
+
 func TestRemove(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	create(t, path, "content")

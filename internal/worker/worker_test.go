@@ -356,6 +356,10 @@ func TestBytesOfADeletedArchiveGo(t *testing.T) {
 			t.Errorf("%d records, want the payload and the tombstone", n)
 		}
 		time.Sleep(idle + time.Second)
+		if n := records(); n != 1 {
+			t.Errorf("%d records, want the tombstone", n)
+		}
+		noError(t, p.Backup(t.Context(), func(context.Context) error { return nil }))
 		if n := records(); n != 0 {
 			t.Errorf("%d records, want none", n)
 		}

@@ -49,7 +49,9 @@ var start = time.Date(2024, 2, 29, 10, 11, 12, 131_415_161, time.UTC) // read on
 func startClock() time.Time { return start }
 
 // openAt opens a store in a new directory, in which every record has a volume of its own.
-func openAt(t testing.TB, fsys vfs.FS, now func() time.Time) *Store { return openWith(t, fsys, alone(), now) }
+func openAt(t testing.TB, fsys vfs.FS, now func() time.Time) *Store {
+	return openWith(t, fsys, alone(), now)
+}
 
 func openWith(t testing.TB, fsys vfs.FS, o Options, now func() time.Time) *Store {
 	t.Helper()

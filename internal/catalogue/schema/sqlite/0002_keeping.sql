@@ -1,6 +1,7 @@
 -- tombstone is null while no record on the medium says so, and empty when a copy of the catalogue on the medium does; number counts deletions, so that
 -- it is known which of them a copy has.
 ALTER TABLE deleted_archives ADD COLUMN number BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE deleted_archives ADD COLUMN deleted_at BIGINT;
 
 CREATE INDEX deleted_archives_buried ON deleted_archives (number) WHERE tombstone > '';
 
