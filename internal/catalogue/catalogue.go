@@ -14,6 +14,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/moraine-archive/moraine/internal/catalogue/checkedvfs"
 	"github.com/moraine-archive/moraine/internal/group"
 )
 
@@ -37,7 +38,11 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	// busy_timeout comes first, so that the other pragmas wait for a second process too. synchronous=FULL makes every
 	// commit in WAL mode durable before it returns.
 	pragmas := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"}}
-	source := "file:" + url.PathEscape(path) + "?" + pragmas.Encode()
+	checked, err := checkedvfs.Register()
+	if err != nil {
+		return nil, fmt.Errorf("open the catalogue %s: %w", path, err)
+	}
+	source := "file:" + url.PathEscape(path) + "?vfs=" + checked + "&" + pragmas.Encode()
 	writer, err := open(source, `BEGIN IMMEDIATE`, 1)
 	if err != nil {
 		return nil, fmt.Errorf("open the catalogue %s: %w", path, err)

@@ -48,6 +48,7 @@ func (tx *Tx) StartRebuild() error {
 			upload_id TEXT NOT NULL, first BIGINT NOT NULL, part_size BIGINT NOT NULL, description TEXT NOT NULL, created_at BIGINT NOT NULL,
 			size BIGINT NOT NULL, tree_hash BLOB NOT NULL)`,
 		`CREATE TABLE known AS SELECT `+archiveColumns+` FROM archives`,
+		`CREATE INDEX known_archives ON known (archive_id)`,
 		`DELETE FROM archives`, `DELETE FROM parts`, `DELETE FROM jobs`, `DELETE FROM releases`,
 		`UPDATE deleted_archives SET released = 1, tombstone = CASE WHEN tombstone IS NULL THEN NULL ELSE '' END`,
 	)
@@ -64,8 +65,12 @@ func (tx *Tx) IndexFound() error {
 	return tx.run(
 		`CREATE INDEX found_archives ON found (archive_id, what)`,
 		`CREATE INDEX found_parts ON found (upload_id, first, what)`,
-		`CREATE INDEX known_archives ON known (archive_id)`,
 	)
+}
+
+// WasKnown reports whether the catalogue had an archive when the rebuild began.
+func (tx *Tx) WasKnown(archive string) (bool, error) {
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM known WHERE archive_id = $1)`, archive)
 }
 
 // FoundVault is a vault that records name and no row does.

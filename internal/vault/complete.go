@@ -173,19 +173,21 @@ func missingParts(id string) error {
 	return fault.New(fault.Invalid, "The multipart upload is missing parts: %s", id)
 }
 
+// manifestLine says something of the whole archive, or of a part.
+type manifestLine struct {
+	First    int64  `json:"first"`
+	Size     int64  `json:"size"`
+	TreeHash string `json:"tree_hash"`
+}
+
 // manifest is the payload of the record of a multipart archive: a line of JSON with its size and tree hash, then one for each part.
 // The parts' records are found by upload, offset and tree hash, so that they can be moved.
 func manifest(c completion, parts []catalogue.Part) []byte {
-	type line struct {
-		First    int64  `json:"first"`
-		Size     int64  `json:"size"`
-		TreeHash string `json:"tree_hash"`
-	}
 	var b bytes.Buffer
 	lines := json.NewEncoder(&b)
-	lines.Encode(line{0, c.size, c.tree.String()}) // to memory: cannot fail
+	lines.Encode(manifestLine{0, c.size, c.tree.String()}) // to memory: cannot fail
 	for _, p := range parts {
-		lines.Encode(line{p.First, p.Size, fmt.Sprintf("%x", p.TreeHash)})
+		lines.Encode(manifestLine{p.First, p.Size, fmt.Sprintf("%x", p.TreeHash)})
 	}
 	return b.Bytes()
 }

@@ -455,7 +455,52 @@ func (c *crash) checkPromises(t *testing.T) {
 		_, err := c.InitiateJob(ctx, c.ref, JobParameters{Type: new("archive-retrieval"), ArchiveID: &id})
 		wantFault(t, "retrieve a deleted archive", err, fault.NotFound)
 	}
+	if c.rnd.IntN(4) == 0 {
+		c.checkRebuild(t)
+	}
 	c.checkNothingElse(t)
+}
+
+// checkRebuild makes a catalogue from the disk alone: it has everything that was acknowledged, and nothing that was deleted comes back.
+func (c *crash) checkRebuild(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	empty, err := emptyCatalogue()
+	check(t, err)
+	dir, err := os.MkdirTemp(crashDir(), "moraine-crash-")
+	check(t, err)
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "catalogue.db")
+	check(t, os.WriteFile(path, empty, 0o600))
+	rows, err := catalogue.OpenSQLite(ctx, path)
+	check(t, err)
+	defer rows.Close()
+	volumes, err := volume.Open(c.disk.Clone(), "volumes", crashOptions(), c.clock.Now)
+	check(t, err)
+	r := &crash{Service: New(rows, volumes, crashSettings(), c.clock.Now, slog.New(slog.DiscardHandler)), rows: rows, ref: c.ref}
+	_, err = r.Rebuild(ctx, Inspection{Report: func(Finding) error { return nil }})
+	check(t, err)
+	r.wantSound(t, "after a rebuild")
+	has := func(id string) (has bool) {
+		check(t, rows.View(ctx, func(tx *catalogue.Tx) error {
+			_, err := tx.Archive(id)
+			has = err == nil
+			return nil
+		}))
+		return has
+	}
+	for id, want := range c.kept {
+		if has(id) {
+			r.checkKept(t, id, want)
+		} else if !c.doubt[id] {
+			t.Errorf("archive %.12s, of %d bytes, is not in a catalogue that is made from the disk", id, len(want))
+		}
+	}
+	for _, id := range c.deleted {
+		if has(id) {
+			t.Errorf("archive %.12s was deleted, and is in a catalogue that is made from the disk", id)
+		}
+	}
 }
 
 // wantSound runs the check of `moraine admin check`.

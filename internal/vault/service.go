@@ -34,6 +34,8 @@ type Service struct {
 
 	// moving is held while records are swept or moved: a copy that nothing refers to yet must not be taken for one that is left over.
 	moving sync.Mutex
+	// scrubbing is held by the scrub that runs.
+	scrubbing sync.Mutex
 }
 
 // New returns a service. now is the time that all dates come from.

@@ -10,8 +10,8 @@
 // checked copy of it by VACUUM INTO on a connection with the parameter "checksums=on" in its DSN, as well as "vfs=". A new database made
 // by ATTACH is not checked; the target of VACUUM INTO is like its source.
 //
-// A program that does not use this VFS must not write to a checked database: the pages that it writes have no valid checksum, and are
-// refused afterwards. Reading is harmless.
+// A program that does not use this VFS, such as the sqlite3 shell, must open a checked database with "mode=ro" or not at all: the pages that
+// it writes have no valid checksum, and are refused afterwards. Even a program that only queries writes: closing the database checkpoints it.
 //
 // # What is covered
 //

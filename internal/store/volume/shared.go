@@ -99,8 +99,6 @@ func (s *Store) loadVolume(f frame) (*shared, []removal, error) {
 	}
 	if err := decodeVolumeHeader(head, f); errors.Is(err, errFormat) {
 		return nil, nil, err
-	} else if err != nil {
-		s.options.Log.Warn("the header of a shared volume is damaged; its records are looked for", "volume", f.id, "error", err)
 	}
 	size, err := file.Size()
 	if err != nil {
@@ -157,13 +155,17 @@ func (s *Store) recover(file vfs.File, f frame, size int64) (*shared, []removal,
 	return v, removals, nil
 }
 
-// finish closes a volume that is not in use.
+// finish closes a volume that is not in use. Its header is written again: it may not have reached the disk when the first records did.
 func (s *Store) finish(v *shared) error {
 	file, err := s.fs.Reopen(s.path(v.frame))
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.writeClosing(file, v), file.Close())
+	_, err = file.WriteAt(encodeVolumeHeader(v.frame), 0)
+	if err == nil {
+		err = s.writeClosing(file, v)
+	}
+	return errors.Join(err, file.Close())
 }
 
 // writeClosing writes the index of a volume behind its records, and cuts off what is behind that.

@@ -101,6 +101,18 @@ func (d *Disk) Crash() {
 	d.down = true
 }
 
+// Clone returns a disk with what is on this one, all of it durable.
+func (d *Disk) Clone() *Disk {
+	d.mu.Lock()
+	was := d.down
+	d.mu.Unlock()
+	clone := d.Reboot(Everything, nil)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.down = was
+	return clone
+}
+
 // Used returns the number of bytes in files.
 func (d *Disk) Used() int64 {
 	d.mu.Lock()

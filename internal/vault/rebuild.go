@@ -1,0 +1,311 @@
+package vault
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/moraine-archive/moraine/glacier/treehash"
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/store"
+)
+
+// Rebuilt is what a rebuild has made of what is on the medium.
+type Rebuilt struct {
+	catalogue.RebuildCounts
+	Records    int64    // on the medium
+	Unreadable int64    // records that cannot be read
+	NewVaults  []Ref    // vaults of which only the names are known, from labels: the day of their creation, tags and settings are not
+	Accounts   []string // accounts of which only the ids are known
+}
+
+// rebuildBatch is how many rows a step of a rebuild makes in one transaction.
+const rebuildBatch = 5000
+
+// Rebuild makes the rows again from the store alone: archives with their ids, descriptions, dates and hashes, uploads that are not complete, and the deletions that it knows
+// of. The catalogue of the service is empty, or an old copy: what only it knows stays, what the store contradicts goes. Nothing else may use either meanwhile.
+func (s *Service) Rebuild(ctx context.Context, in Inspection) (Rebuilt, error) {
+	b := &builder{Inspection: in, ctx: ctx, s: s}
+	for _, step := range []func() error{
+		func() error { return b.update((*catalogue.Tx).StartRebuild) },
+		b.collect,
+		func() error { return b.update((*catalogue.Tx).IndexFound) },
+		b.vaults,
+		func() error { return b.update((*catalogue.Tx).InsertFoundArchives) },
+		b.manifests,
+		func() error { return b.update((*catalogue.Tx).InsertFoundUploads) },
+		func() error { return b.update((*catalogue.Tx).InsertFoundDeletions) },
+		func() error { return b.update((*catalogue.Tx).ReleaseFound) },
+		func() error { return b.update((*catalogue.Tx).CountVaultsAgain) },
+		b.report,
+		func() error { return b.update((*catalogue.Tx).FinishRebuild) },
+	} {
+		if err := step(); err != nil {
+			return b.done, err
+		}
+	}
+	return b.done, nil
+}
+
+type builder struct {
+	Inspection
+	ctx   context.Context
+	s     *Service
+	done  Rebuilt
+	found []catalogue.Found // that are not in the catalogue yet
+}
+
+func (b *builder) update(fn func(*catalogue.Tx) error) error { return b.s.rows.Update(b.ctx, fn) }
+
+func (b *builder) progress(what string, done, total int) {
+	if b.Progress != nil {
+		b.Progress(what, int64(done), int64(total))
+	}
+}
+
+// collect goes through the store. Of records that were written last the payloads are read too: what was being written when the power failed may be whole but for its
+// payload, and was not acknowledged.
+func (b *builder) collect() error {
+	volumes, ok := b.s.bytes.(store.Volumes)
+	if !ok {
+		return errors.New("this store cannot be gone through volume by volume")
+	}
+	list, err := volumes.Volumes(b.ctx)
+	if err != nil {
+		return err
+	}
+	var newest time.Time
+	for _, v := range list {
+		if v.Since.After(newest) {
+			newest = v.Since
+		}
+	}
+	for i, v := range list {
+		b.progress("volumes", i, len(list))
+		doubtful := v.Since.After(newest.Add(-b.s.settings.LongestRequest-b.s.settings.KeepOrphans)) && !v.Shared // what a crash left of a shared volume is known when it is opened
+		err := volumes.Inspect(b.ctx, v.Name, store.Inspection{Data: b.Data || doubtful, Pace: b.Pace, Record: b.record, Damage: b.damage})
+		if err != nil {
+			return err
+		}
+	}
+	b.progress("volumes", len(list), len(list))
+	return b.flush()
+}
+
+// damage reports damage. An archive that the copy of the catalogue knows is kept for what can still be read of it; another may never have been acknowledged.
+func (b *builder) damage(d store.Damage) error {
+	b.done.Unreadable++
+	l, _ := parseLabel(d.Label)
+	err := b.Report(Finding{
+		Severity: Wrong, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, Place: string(d.Place),
+		Problem: "a record cannot be read: " + d.Err.Error(),
+	})
+	if err != nil || l.Archive == "" {
+		return err
+	}
+	known := false
+	err = b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+		known, err = tx.WasKnown(l.Archive)
+		return err
+	})
+	if err != nil || !known {
+		return err
+	}
+	if x, err := b.s.bytes.Stat(b.ctx, d.Place); err == nil {
+		return b.record(x)
+	}
+	return nil
+}
+
+// record notes a record.
+func (b *builder) record(x store.Extent) error {
+	b.done.Records++
+	l, err := parseLabel(x.Label)
+	if err != nil {
+		return b.Report(Finding{Severity: Note, Place: string(x.Place), Problem: fmt.Sprintf("a record says nothing known of itself: %.200q", x.Label)})
+	}
+	at := x.Created
+	if l.At != 0 {
+		at = time.UnixMilli(l.At)
+	}
+	b.found = append(b.found, catalogue.Found{
+		Place: string(x.Place), What: l.What, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, First: l.First,
+		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:],
+	})
+	if len(b.found) < rebuildBatch {
+		return nil
+	}
+	return b.flush()
+}
+
+func (b *builder) flush() error {
+	err := b.update(func(tx *catalogue.Tx) error {
+		for _, f := range b.found {
+			if err := tx.AddFound(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.found = b.found[:0]
+	return err
+}
+
+// vaults makes rows of vaults that only labels name.
+func (b *builder) vaults() error {
+	b.progress("vaults", 0, 0)
+	return b.update(func(tx *catalogue.Tx) error {
+		b.done.NewVaults = nil // the closure may run again
+		list, err := tx.FoundVaults()
+		if err != nil {
+			return err
+		}
+		for _, v := range list {
+			if err := tx.InsertVault(v.Account, v.Name, v.Since); err != nil {
+				return err
+			}
+			b.done.NewVaults = append(b.done.NewVaults, Ref{v.Account, v.Name})
+		}
+		return nil
+	})
+}
+
+// manifests makes rows of multipart archives.
+func (b *builder) manifests() error {
+	last, n := "", 0
+	return eachPage(func() (int, error) {
+		var list []catalogue.Found
+		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+			list, err = tx.FoundManifests(last, batch)
+			return err
+		})
+		for _, m := range list {
+			last = m.Place
+			if err == nil {
+				err = b.manifest(m)
+			}
+		}
+		n += len(list)
+		b.progress("multipart archives", n, 0)
+		return len(list), err
+	})
+}
+
+// manifest makes the rows of one multipart archive, if all its parts are there.
+func (b *builder) manifest(m catalogue.Found) error {
+	whole, parts, err := b.s.readManifest(b.ctx, m)
+	if err != nil {
+		return b.broken(m, err)
+	}
+	var missing error
+	err = b.update(func(tx *catalogue.Tx) error {
+		missing = nil
+		rows := make([]catalogue.Part, len(parts))
+		for i, p := range parts {
+			found, err := tx.FoundPart(m.Upload, p.First, p.TreeHash)
+			if errors.Is(err, catalogue.ErrNotFound) {
+				missing = fmt.Errorf("the part at offset %d is missing", p.First)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			rows[i] = catalogue.Part{UploadID: m.Upload, First: p.First, Size: found.Size, TreeHash: found.TreeHash, Place: found.Place}
+		}
+		return tx.InsertAssembled(m, whole.Size, whole.TreeHash, rows)
+	})
+	if err == nil && missing != nil {
+		return b.broken(m, missing)
+	}
+	return err
+}
+
+// broken reports a multipart archive that cannot be put together.
+func (b *builder) broken(m catalogue.Found, err error) error {
+	if b.ctx.Err() != nil {
+		return b.ctx.Err()
+	}
+	return b.Report(Finding{
+		Severity: Wrong, Account: m.Account, Vault: m.Vault, Archive: m.Archive, Upload: m.Upload, Place: m.Place, Problem: "the archive cannot be put together: " + err.Error(),
+	})
+}
+
+// readManifest returns what a manifest says of the archive and of its parts.
+func (s *Service) readManifest(ctx context.Context, m catalogue.Found) (whole catalogue.Part, parts []catalogue.Part, err error) {
+	r, err := s.bytes.Open(ctx, store.Place(m.Place), 0, m.Size)
+	if err != nil {
+		return whole, nil, err
+	}
+	defer r.Close()
+	var tree treehash.Tree
+	var end int64
+	for lines := bufio.NewScanner(r); ; {
+		if !lines.Scan() {
+			err = lines.Err()
+			break
+		}
+		p, err := parseManifestLine(lines.Bytes())
+		if err != nil {
+			return whole, nil, err
+		}
+		if whole.TreeHash == nil {
+			whole = p
+			continue
+		}
+		hash, err := treehash.FromBytes(p.TreeHash)
+		if err != nil || p.First != end {
+			return whole, nil, fmt.Errorf("the list of parts has a gap at offset %d", end)
+		}
+		tree.Add(hash)
+		end += p.Size
+		parts = append(parts, p)
+	}
+	if sum := tree.Sum(); err == nil && (len(parts) == 0 || end != whole.Size || hex.EncodeToString(whole.TreeHash) != sum.String()) {
+		err = io.ErrUnexpectedEOF
+	}
+	return whole, parts, err
+}
+
+func parseManifestLine(text []byte) (catalogue.Part, error) {
+	var line manifestLine
+	if err := json.Unmarshal(text, &line); err != nil {
+		return catalogue.Part{}, err
+	}
+	hash, err := treehash.Parse(line.TreeHash)
+	return catalogue.Part{First: line.First, Size: line.Size, TreeHash: hash[:]}, err
+}
+
+// report counts, and names what is missing.
+func (b *builder) report() error {
+	var missing []catalogue.Archive
+	last := ""
+	err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+		if b.done.Accounts, err = tx.FoundAccounts(); err != nil {
+			return err
+		}
+		b.done.RebuildCounts, err = tx.CountRebuilt()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return eachPage(func() (int, error) {
+		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+			missing, err = tx.MissingArchives(last, batch)
+			return err
+		})
+		for _, a := range missing {
+			last = a.ID
+			if err == nil {
+				err = b.Report(Finding{Severity: Wrong, Archive: a.ID, Problem: fmt.Sprintf(
+					"the copy of the catalogue has this archive (%q, %d bytes, of %s), the medium has not, nor does it say that it was deleted", a.Description, a.Size, timestamp(a.CreatedAt))})
+			}
+		}
+		return len(missing), err
+	})
+}
