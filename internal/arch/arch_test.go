@@ -32,7 +32,7 @@ var table = map[string]string{
 	"internal/api":                  "internal/vault internal/access internal/sigv4 internal/protocol glacier/treehash internal/fault",
 	"internal/worker":               "internal/vault",
 	"internal/config":               "",
-	"internal/daemon":               "internal/config internal/api internal/worker internal/vault internal/catalogue internal/store internal/store/volume internal/access internal/vfs internal/protocol internal/sigv4",
+	"internal/daemon":               "internal/config internal/api internal/worker internal/vault internal/catalogue internal/catalogue/checkedvfs internal/store internal/store/volume internal/access internal/vfs internal/protocol internal/sigv4",
 	"internal/cli":                  "internal/config internal/daemon",
 	"internal/moraintest":           "internal/config internal/daemon internal/vault glacier/treehash",
 	"internal/arch":                 "",

@@ -19,3 +19,17 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 	}
 	return nil
 }
+
+// Size returns the length of the catalogue in bytes. Who opened its file to ask would drop the engine's locks on it by closing it again (fcntl(2)).
+func (db *DB) Size(ctx context.Context) (size int64, err error) {
+	err = db.View(ctx, func(tx *Tx) error {
+		pages, err := scalar[int64](tx, `PRAGMA page_count`)
+		if err != nil {
+			return err
+		}
+		bytes, err := scalar[int64](tx, `PRAGMA page_size`)
+		size = pages * bytes
+		return err
+	})
+	return size, err
+}

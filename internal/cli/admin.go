@@ -19,6 +19,7 @@ func adminCommand(p Process) *cobra.Command {
 	key := &cobra.Command{Use: "key", Short: "Access keys", Args: group, RunE: help}
 	key.AddCommand(keyAddCommand(p))
 	admin.AddCommand(account, key)
+	admin.AddCommand(maintenanceCommands(p)...)
 	return admin
 }
 
@@ -90,10 +91,12 @@ func printKey(p Process, asJSON bool, k keyDocument) error {
 // adminFlags adds the flags of a command that works on the data of a server. Every setting is one, so that the command can be given what the
 // server was given, but help shows only those that matter.
 func adminFlags(cmd *cobra.Command) {
-	config.Flags(cmd.Flags())
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		f.Hidden = f.Name != "config" && f.Name != "data" && f.Name != "catalogue"
+	settings := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.Flags(settings)
+	settings.VisitAll(func(f *pflag.Flag) {
+		f.Hidden = f.Name != "config" && f.Name != "data" && f.Name != "catalogue" && f.Name != "store"
 	})
+	cmd.Flags().AddFlagSet(settings)
 	cmd.Flags().Bool("json", false, "print JSON")
 }
 

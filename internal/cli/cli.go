@@ -21,6 +21,7 @@ const (
 	exitFailed   = 1
 	exitUsage    = 2
 	exitNotFound = 10
+	exitStopped  = 130
 )
 
 // Process is what a command has of the process it runs in.
@@ -41,6 +42,9 @@ func Run(ctx context.Context, p Process) int {
 		return exitDone
 	}
 	fmt.Fprintf(p.Stderr, "moraine: %v\n", err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitStopped
+	}
 	var wrong *usageError
 	switch {
 	case errors.As(err, &wrong):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -57,6 +59,17 @@ type Config struct {
 	StallTimeout      time.Duration `koanf:"stall-timeout"`
 	SweepInterval     time.Duration `koanf:"sweep-interval"`
 
+	// How bytes are kept. An interval of zero means: only when an administrator asks for it.
+	ShareLimit      Bytes         `koanf:"share-limit"`
+	VolumeSize      Bytes         `koanf:"volume-size"`
+	CompactShare    int           `koanf:"compact-share"` // per cent
+	CompactInterval time.Duration `koanf:"compact-interval"`
+	CompactRate     Bytes         `koanf:"compact-rate"` // per second; 0: no limit
+	ScrubInterval   time.Duration `koanf:"scrub-interval"`
+	ScrubRate       Bytes         `koanf:"scrub-rate"`
+	BackupInterval  time.Duration `koanf:"backup-interval"`
+	BackupKeep      int           `koanf:"backup-keep"`
+
 	// The first account and its key. Not flags: a command line can be read by others.
 	RootKeyID   string `koanf:"root-access-key-id"`
 	RootSecret  string `koanf:"root-secret-access-key"`
@@ -93,6 +106,27 @@ func Flags(f *pflag.FlagSet) {
 	f.Duration("keep-orphans", 0, "how long the sweep spares complete records that the catalogue does not know (default 720h)")
 	f.Duration("stall-timeout", 30*time.Second, "when a header or body that brings no byte is given up")
 	f.Duration("sweep-interval", 24*time.Hour, "time between sweeps for what interrupted requests left")
+	f.String("share-limit", "1MiB", "payloads of up to this size share volumes (0 to 1MiB)")
+	f.String("volume-size", "1GiB", "size at which a shared volume is closed and another begun")
+	f.Int("compact-share", 50, "a shared volume is compacted when more than so many per cent of it are needed by nothing")
+	f.Duration("compact-interval", time.Hour, "time between looks for volumes to compact (0: never)")
+	f.String("compact-rate", "64MiB", "bytes a second that compaction reads (0: no limit)")
+	f.Duration("scrub-interval", 30*24*time.Hour, "time from one verification of all bytes to the next (0: never)")
+	f.String("scrub-rate", "32MiB", "bytes a second that a scrub in the background reads (0: no limit)")
+	f.Duration("backup-interval", 24*time.Hour, "time between copies of the catalogue beside the volumes (0: never)")
+	f.Int("backup-keep", 3, "copies of the catalogue that are kept")
+}
+
+// Bytes is a number of bytes. Its text is like 64MiB or 1GB.
+type Bytes int64
+
+// ParseBytes reads a number of bytes.
+func ParseBytes(text string) (Bytes, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > math.MaxInt64 {
+		return 0, fmt.Errorf("%q is not a number of bytes like 64MiB", text)
+	}
+	return Bytes(n), nil
 }
 
 const envPrefix = "MORAINE_"
@@ -147,6 +181,8 @@ func strict(from, to reflect.Type, value any) (any, error) {
 			return nil, fmt.Errorf("%v is not a duration like 24h", value)
 		}
 		return d, nil
+	case to == reflect.TypeFor[Bytes]():
+		return ParseBytes(fmt.Sprint(value))
 	case to.Kind() == reflect.Int:
 		n, err := strconv.Atoi(fmt.Sprint(value))
 		if err != nil {
@@ -222,11 +258,16 @@ func (c Config) Validate() error {
 	for name, d := range sorted(map[string]time.Duration{
 		"inventory-interval": c.InventoryInterval, "job-expiry": c.JobExpiry, "repeat-window": c.RepeatWindow,
 		"idle-upload": c.IdleUpload, "longest-request": c.LongestRequest, "keep-orphans": c.KeepOrphans,
+		"compact-interval": c.CompactInterval, "scrub-interval": c.ScrubInterval, "backup-interval": c.BackupInterval,
 	}) {
 		check(d >= 0, "%s: %s is negative", name, d)
 	}
 	check(c.StallTimeout > 0, "stall-timeout: %s is not positive", c.StallTimeout)
 	check(c.SweepInterval > 0, "sweep-interval: %s is not positive", c.SweepInterval)
+	check(c.ShareLimit <= 1<<20, "share-limit: %d bytes is more than 1MiB, the largest payload that can share a volume", c.ShareLimit)
+	check(c.VolumeSize >= 1<<20 && c.VolumeSize <= 1<<40, "volume-size: %d bytes is not between 1MiB and 1TiB", c.VolumeSize)
+	check(c.CompactShare > 0 && c.CompactShare < 100, "compact-share: %d is not between 1 and 99 per cent", c.CompactShare)
+	check(c.BackupKeep > 0, "backup-keep: %d is not positive", c.BackupKeep)
 	for name, text := range sorted(map[string]string{
 		"expedited-time": c.Expedited, "standard-time": c.Standard, "bulk-time": c.Bulk, "inventory-time": c.Inventory,
 	}) {
@@ -298,6 +339,12 @@ func (c Config) StoreDir() string {
 	}
 	return filepath.Join(c.Data, "volumes")
 }
+
+// BackupDir returns the directory of the copies of the catalogue.
+func (c Config) BackupDir() string { return filepath.Join(c.StoreDir(), "catalogue") }
+
+// AdminPath returns the file in which a running server says how administrators' commands reach it.
+func (c Config) AdminPath() string { return filepath.Join(c.Data, "admin.json") }
 
 // CredentialsPath returns the file with the key that was made on the first start.
 func (c Config) CredentialsPath() string { return filepath.Join(c.Data, "credentials") }

@@ -46,7 +46,9 @@ func mustLoad(t *testing.T, file string, environ, args []string) config.Config {
 func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: "127.0.0.1:2012", AdminListen: "127.0.0.1:2013", Data: "moraine-data", Region: "us-east-1", LogFormat: "text",
-		StallTimeout: 30 * time.Second, SweepInterval: 24 * time.Hour,
+		StallTimeout: 30 * time.Second, SweepInterval: 24 * time.Hour, ShareLimit: 1 << 20, VolumeSize: 1 << 30,
+		CompactShare: 50, CompactInterval: time.Hour, CompactRate: 64 << 20, ScrubInterval: 720 * time.Hour, ScrubRate: 32 << 20,
+		BackupInterval: 24 * time.Hour, BackupKeep: 3,
 	}
 	for name, c := range map[string]config.Config{
 		"nothing":                 mustLoad(t, "", nil, nil),
@@ -98,6 +100,7 @@ func TestEverySettingHasAllItsNames(t *testing.T) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.Flags(flags)
 	valid := map[string]string{
+		"share-limit": "1000", "volume-size": "2000000", "compact-rate": "7", "scrub-rate": "7",
 		"emulate": "glacier", "clock": "true", "log-format": "json", "root-account-id": "123456789012", "catalogue": "sqlite:x", "store": "file:x",
 	}
 	settings := 0
@@ -242,6 +245,15 @@ func TestValidate(t *testing.T) {
 		{[]string{"--inventory-interval=-1h"}, []string{"inventory-interval", "-1h"}},
 		{[]string{"--stall-timeout=0"}, []string{"stall-timeout", "0s"}},
 		{[]string{"--sweep-interval=-1s"}, []string{"sweep-interval", "-1s"}},
+		{[]string{"--share-limit=1025KiB"}, []string{"share-limit", "1049600"}},
+		{[]string{"--share-limit=-1"}, []string{"share-limit", "-1"}},
+		{[]string{"--volume-size=1000"}, []string{"volume-size", "1000"}},
+		{[]string{"--volume-size=large"}, []string{"volume-size", "large", "64MiB"}},
+		{[]string{"--compact-share=100"}, []string{"compact-share", "100"}},
+		{[]string{"--compact-interval=-1s"}, []string{"compact-interval", "-1s"}},
+		{[]string{"--scrub-interval=-1s"}, []string{"scrub-interval", "-1s"}},
+		{[]string{"--backup-interval=-1s"}, []string{"backup-interval", "-1s"}},
+		{[]string{"--backup-keep=0"}, []string{"backup-keep", "0"}},
 		{[]string{"--expedited-time=soon"}, []string{"expedited-time", `"soon"`}},
 		{[]string{"--standard-time=5h-3h"}, []string{"standard-time", `"5h-3h"`}},
 		{[]string{"--bulk-time=-3h"}, []string{"bulk-time", `"-3h"`}},

@@ -18,6 +18,7 @@ func (d *Daemon) adminHandler() http.Handler {
 		}
 		w.Write([]byte("ready\n"))
 	})
+	mux.HandleFunc("POST /tasks", d.runTask)
 	if d.config.Clock {
 		mux.HandleFunc("GET /clock", d.clock.show)
 		mux.HandleFunc("PUT /clock", d.clock.set)

@@ -7,23 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/api"
-	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/protocol"
 	"github.com/moraine-archive/moraine/internal/sigv4"
-	"github.com/moraine-archive/moraine/internal/store/volume"
 	"github.com/moraine-archive/moraine/internal/vault"
-	"github.com/moraine-archive/moraine/internal/vfs"
 	"github.com/moraine-archive/moraine/internal/worker"
 )
 
@@ -31,11 +26,9 @@ import (
 type Daemon struct {
 	Credentials string // the file with the first key; "" when there is none
 
-	config  config.Config
-	log     *slog.Logger
+	stores
 	clock   *clock
-	closers []io.Closer // in the order they were opened
-	service *vault.Service
+	token   string // of the door
 	worker  *worker.Worker
 	api     *http.Server
 	admin   *http.Server
@@ -49,78 +42,45 @@ const signatureSkew = 5 * time.Minute
 
 // Open builds a server and begins to listen; Run serves. now is the clock of the machine. On an error nothing stays open.
 func Open(ctx context.Context, c config.Config, logger *slog.Logger, now func() time.Time) (*Daemon, error) {
-	d := &Daemon{config: c, log: logger, clock: &clock{machine: now}}
+	d := &Daemon{clock: &clock{machine: now}}
+	d.stores = stores{config: c, log: logger, now: d.clock.Now}
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
-func (d *Daemon) open(ctx context.Context) error {
-	disk := vfs.OS()
-	if err := disk.MkdirAll(d.config.Data); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
-	if err := d.lock(disk, d.config.Data); err != nil {
+func (d *Daemon) open(ctx context.Context) (err error) {
+	if err := d.stores.open(ctx); err != nil {
 		return err
 	}
-	if err := private(disk, d.config.CataloguePath()); err != nil {
+	if d.Credentials, err = firstAccount(ctx, d.rows, d.disk, d.config, d.now()); err != nil {
 		return err
 	}
-	rows, err := catalogue.OpenSQLite(ctx, d.config.CataloguePath())
-	if err != nil {
-		return err
-	}
-	d.closers = append(d.closers, rows)
-	bytes, err := volume.Open(disk, d.config.StoreDir(), volume.Defaults(), d.clock.Now)
-	if err != nil {
-		return err
-	}
-	d.closers = append(d.closers, bytes)
-	if err := d.lock(disk, d.config.StoreDir()); err != nil {
-		return err
-	}
-	if err := checkIdentity(ctx, rows, bytes, disk, d.config); err != nil {
-		return err
-	}
-	if d.Credentials, err = firstAccount(ctx, rows, disk, d.config, d.clock.Now()); err != nil {
-		return err
-	}
-	settings, err := settings(d.config)
-	if err != nil {
-		return err
-	}
-	d.service = vault.New(rows, bytes, settings, d.clock.Now, d.log)
 	d.clock.changed = d.service.Poke
-	d.worker = &worker.Worker{Service: d.service, Now: d.clock.Now, Log: d.log, SweepInterval: d.config.SweepInterval}
-	d.api = d.newAPI(rows, settings)
+	if d.worker, err = d.newWorker(); err != nil {
+		return err
+	}
+	d.api = d.newAPI()
 	d.admin = &http.Server{Handler: d.adminHandler(), ReadTimeout: headerTimeout, ErrorLog: d.errorLog()}
 	return d.listen()
 }
 
-// lock takes a directory for this process. The store has a lock of its own: it can be outside of the data directory.
-func (d *Daemon) lock(disk vfs.FS, dir string) error {
-	lock, err := disk.Lock(filepath.Join(dir, "lock"))
-	if errors.Is(err, vfs.ErrLocked) {
-		return fmt.Errorf("the directory %s is in use by another server: stop it, or choose another with --data or --store", dir)
+func (d *Daemon) newWorker() (*worker.Worker, error) {
+	copies, err := backups(d.disk, d.config.BackupDir())
+	w := &worker.Worker{
+		Service: d.service, Now: d.now, Log: d.log, SweepInterval: d.config.SweepInterval,
+		CompactInterval: d.config.CompactInterval, CompactPace: pace(d.config.CompactRate),
+		ScrubInterval: d.config.ScrubInterval, ScrubPace: pace(d.config.ScrubRate),
+		BackupInterval: d.config.BackupInterval, Backup: func(ctx context.Context) error {
+			_, err := d.backup(ctx)
+			return err
+		},
 	}
-	if err == nil {
-		d.closers = append(d.closers, lock)
+	if len(copies) > 0 {
+		w.LastBackup = copies[0].At
 	}
-	return err
-}
-
-// private makes an empty file that only the owner can read, unless there is one: SQLite would let others read the keys in the catalogue, and gives
-// its other files the mode of the first.
-func private(disk vfs.FS, path string) error {
-	f, err := disk.Create(path)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("make the catalogue: %w", err)
-	}
-	return f.Close()
+	return w, err
 }
 
 // Figures of the HTTP servers.
@@ -131,15 +91,15 @@ const (
 	drainTimeout  = 25 * time.Second // SIGTERM ends the process within 30 s
 )
 
-func (d *Daemon) newAPI(rows *catalogue.DB, settings vault.Settings) *http.Server {
+func (d *Daemon) newAPI() *http.Server {
 	handler := api.New(api.Config{
 		Service: d.service,
 		// Signatures are held against the clock of the machine, which clients share, not against one that tests have set.
 		Verifier:       &sigv4.Verifier{Regions: d.config.Regions(), Service: protocol.Service, Skew: signatureSkew, Now: d.clock.machine},
-		Key:            keyFinder(rows),
+		Key:            keyFinder(d.rows),
 		Log:            d.log,
 		StallTimeout:   d.config.StallTimeout,
-		LongestRequest: settings.LongestRequest,
+		LongestRequest: d.settings.LongestRequest,
 	})
 	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: min(headerTimeout, d.config.StallTimeout), IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
@@ -182,22 +142,28 @@ func (d *Daemon) Advance(by time.Duration) { d.clock.move(by) }
 func (d *Daemon) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	worked := make(chan struct{})
 	go func() { d.worker.Run(background); close(worked) }()
 	go func() { failed <- d.api.Serve(api.Listener(d.apiAt)) }()
 	go func() { failed <- d.admin.Serve(d.adminAt) }()
+	err := d.openDoor()
+	if err != nil {
+		failed <- err
+	}
 	d.ready.Store(true)
-	var err error
 	select {
 	case <-ctx.Done():
 		d.log.Info("draining: no new requests are taken, running ones have time to finish", "at_most", drainTimeout)
 	case err = <-failed:
 	}
 	d.ready.Store(false)
-	err = errors.Join(err, d.drain())
+	err = errors.Join(err, d.closeDoor(), d.drain())
 	stop()
 	<-worked
+	if d.config.BackupInterval > 0 {
+		err = errors.Join(err, d.lastBackup(context.WithoutCancel(ctx)))
+	}
 	return errors.Join(err, d.close())
 }
 
@@ -232,14 +198,4 @@ func (d *Daemon) drain() error {
 		d.api.Close()
 	}
 	return d.admin.Close()
-}
-
-// close closes what was opened, the last first.
-func (d *Daemon) close() error {
-	var err error
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		err = errors.Join(err, d.closers[i].Close())
-	}
-	d.closers = nil
-	return err
 }

@@ -56,15 +56,24 @@ func storeIdentity(disk vfs.FS, path string) (string, error) {
 // newIdentity gives a new catalogue the name of its store. The store gets it first; it may have it from a start that was interrupted. A store
 // that has records has a catalogue already.
 func newIdentity(ctx context.Context, rows *catalogue.DB, bytes store.Store, disk vfs.FS, c config.Config, id string) error {
-	errFound := fmt.Errorf("the catalogue %s is new, but the store %s holds archives: put the catalogue back that belongs to it, or choose another data directory", c.CataloguePath(), c.StoreDir())
+	errFound := fmt.Errorf("the catalogue %s is new, but the store %s holds archives: put the catalogue back that belongs to it, make it anew with `moraine admin rebuild --replace`, or choose another data directory", c.CataloguePath(), c.StoreDir())
 	if err := bytes.Walk(ctx, func(store.Extent) error { return errFound }); err != nil {
 		return err
 	}
 	if id == "" {
-		id = rand.Text()
-		if err := disk.WriteFile(filepath.Join(c.StoreDir(), identityFile), []byte(id+"\n")); err != nil {
-			return fmt.Errorf("name the store: %w", err)
+		var err error
+		if id, err = nameStore(disk, c); err != nil {
+			return err
 		}
 	}
 	return rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.SetIdentity(id) })
+}
+
+// nameStore gives a store a new name.
+func nameStore(disk vfs.FS, c config.Config) (string, error) {
+	id := rand.Text()
+	if err := disk.WriteFile(filepath.Join(c.StoreDir(), identityFile), []byte(id+"\n")); err != nil {
+		return "", fmt.Errorf("name the store: %w", err)
+	}
+	return id, nil
 }

@@ -33,6 +33,7 @@ func settings(c config.Config) (vault.Settings, error) {
 	override(&s.IdleUpload, c.IdleUpload)
 	override(&s.LongestRequest, c.LongestRequest)
 	override(&s.KeepOrphans, c.KeepOrphans)
+	s.CompactShare = float64(c.CompactShare) / 100
 	return s, nil
 }
 

@@ -50,12 +50,12 @@ func (f Finding) String() string {
 
 // Checked is what a check went through.
 type Checked struct {
-	Rows    int64 // that refer to a record
-	Records int64 // in the store
-	Volumes int
-	Bytes   int64 // of payload that were read
-	Wrong   int
-	Notes   int
+	Rows    int64 `json:"rows"`    // that refer to a record
+	Records int64 `json:"records"` // in the store
+	Volumes int   `json:"volumes"`
+	Bytes   int64 `json:"bytes"` // of payload that were read
+	Wrong   int   `json:"wrong"`
+	Notes   int   `json:"notes"`
 }
 
 // Inspection is how a check or a scrub goes about it.

@@ -10,11 +10,11 @@ import (
 
 // Compacted is what a compaction of the store did.
 type Compacted struct {
-	Volumes int   // that are gone
-	Moved   int   // records
-	Dropped int   // records that nothing needed any more
-	Bytes   int64 // of the volumes that are gone
-	Waiting int   // volumes that have to stay for a while, or are damaged
+	Volumes int   `json:"volumes"` // that are gone
+	Moved   int   `json:"moved"`   // records
+	Dropped int   `json:"dropped"` // records that nothing needed any more
+	Bytes   int64 `json:"bytes"`   // of the volumes that are gone
+	Waiting int   `json:"waiting"` // volumes that have to stay for a while, or are damaged
 }
 
 // Compact wins back the space of what was removed from shared volumes: it moves what is needed of those that have too little of it, and removes them. pace is

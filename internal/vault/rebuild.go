@@ -17,11 +17,18 @@ import (
 
 // Rebuilt is what a rebuild has made of what is on the medium.
 type Rebuilt struct {
-	catalogue.RebuildCounts
-	Records    int64    // on the medium
-	Unreadable int64    // records that cannot be read
-	NewVaults  []Ref    // vaults of which only the names are known, from labels: the day of their creation, tags and settings are not
-	Accounts   []string // accounts of which only the ids are known
+	Records    int64    `json:"records"`    // on the medium
+	Unreadable int64    `json:"unreadable"` // records that cannot be read
+	Archives   int64    `json:"archives"`   // that exist
+	Bytes      int64    `json:"bytes"`      // in those
+	Vaults     int64    `json:"vaults"`
+	Uploads    int64    `json:"uploads"`    // that are not complete, and can be continued
+	Deleted    int64    `json:"deleted"`    // archives that are remembered as deleted
+	Missing    int64    `json:"missing"`    // archives that the copy of the catalogue has, the medium has not, and nothing says were deleted
+	Incomplete int64    `json:"incomplete"` // multipart archives with parts that are missing
+	Strays     int64    `json:"strays"`     // parts of uploads of which nothing else is known
+	NewVaults  []string `json:"new_vaults"` // ARNs of vaults of which only the name is known: not when they were made, nor any setting
+	Accounts   []string `json:"accounts"`   // ids of accounts of which nothing else is known: no name, and no key
 }
 
 // rebuildBatch is how many rows a step of a rebuild makes in one transaction.
@@ -169,7 +176,7 @@ func (b *builder) vaults() error {
 			if err := tx.InsertVault(v.Account, v.Name, v.Since); err != nil {
 				return err
 			}
-			b.done.NewVaults = append(b.done.NewVaults, Ref{v.Account, v.Name})
+			b.done.NewVaults = append(b.done.NewVaults, b.s.ARN(Ref{v.Account, v.Name}))
 		}
 		return nil
 	})
@@ -288,7 +295,9 @@ func (b *builder) report() error {
 		if b.done.Accounts, err = tx.FoundAccounts(); err != nil {
 			return err
 		}
-		b.done.RebuildCounts, err = tx.CountRebuilt()
+		n, err := tx.CountRebuilt()
+		b.done.Archives, b.done.Bytes, b.done.Vaults, b.done.Uploads = n.Archives, n.Bytes, n.Vaults, n.Uploads
+		b.done.Deleted, b.done.Missing, b.done.Incomplete, b.done.Strays = n.Deleted, n.Missing, n.Incomplete, n.Strays
 		return err
 	})
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 
 // Scrubbed is what a scrub has read.
 type Scrubbed struct {
-	Number     int64
-	StartedAt  time.Time
-	FinishedAt time.Time // zero: it is not finished, and can be gone on with
-	Volumes    int64
-	Records    int64
-	Bytes      int64 // of payload
-	Faults     int64
+	Number     int64     `json:"number"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at,omitzero"` // zero: it is not finished, and can be gone on with
+	Volumes    int64     `json:"volumes"`
+	Records    int64     `json:"records"`
+	Bytes      int64     `json:"bytes"` // of payload
+	Faults     int64     `json:"faults"`
 }
 
 // ErrScrubbing says that a scrub is running.

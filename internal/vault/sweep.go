@@ -12,10 +12,10 @@ import (
 
 // Swept is what a sweep found.
 type Swept struct {
-	Records int   // seen
-	Orphans int   // complete, referred to by nothing, and kept for a while
-	Removed int   // referred to by nothing
-	Bytes   int64 // of payload in those
+	Records int   `json:"records"` // seen
+	Orphans int   `json:"orphans"` // complete, referred to by nothing, and kept for a while
+	Removed int   `json:"removed"` // referred to by nothing
+	Bytes   int64 `json:"bytes"`   // of payload in those
 }
 
 // Sweep removes records that no row refers to: what an interrupted request left. It spares what is younger than the longest request, whose

@@ -12,19 +12,31 @@ import (
 	"github.com/moraine-archive/moraine/internal/vault"
 )
 
-// Worker runs the loops. All fields are needed.
+// Worker runs the loops. Service, Now, Log and SweepInterval are needed; what has no interval is not done.
 type Worker struct {
 	Service       *vault.Service
 	Now           func() time.Time // the clock of the service
 	Log           *slog.Logger
 	SweepInterval time.Duration
+
+	CompactInterval time.Duration
+	CompactPace     Pace
+	ScrubInterval   time.Duration // from the end of one to the beginning of the next
+	ScrubPace       Pace
+	BackupInterval  time.Duration
+	Backup          func(context.Context) error
+	LastBackup      time.Time // zero: there is none
 }
+
+// Pace is called before bytes are read; it returns when they may be.
+type Pace func(ctx context.Context, n int) error
 
 // Figures of the loops.
 const (
 	idle       = time.Minute      // between looks when nothing is due and nobody pokes
 	retryAfter = 5 * time.Second  // after a failure
 	firstSweep = 10 * time.Minute // after the start, so that a restart is not slowed by it
+	firstCopy  = time.Minute      // of the catalogue after the start, if it is due
 )
 
 // Run runs until ctx is done, and returns when everything has stopped. What may take long has a loop of its own: neither an inventory of millions of
@@ -35,7 +47,10 @@ func (w *Worker) Run(ctx context.Context) {
 	loops.Go(func() { w.loop(ctx, wakes.Retrievals, w.retrievals) })
 	loops.Go(func() { w.loop(ctx, wakes.Inventories, w.inventories) })
 	loops.Go(func() { w.loop(ctx, wakes.Releases, w.releases) })
-	loops.Go(func() { w.sweep(ctx) })
+	loops.Go(func() { w.every(ctx, firstSweep, w.SweepInterval, w.sweep) })
+	loops.Go(func() { w.every(ctx, firstSweep, w.CompactInterval, w.compact) })
+	loops.Go(func() { w.every(ctx, w.untilBackup(), w.BackupInterval, w.backup) })
+	loops.Go(func() { w.every(ctx, firstSweep, min(w.ScrubInterval, time.Hour), w.scrub) })
 	loops.Wait()
 }
 
@@ -82,9 +97,12 @@ func (w *Worker) until(next time.Time) time.Duration {
 	return max(0, min(idle, next.Sub(w.Now())))
 }
 
-// sweep removes now and then what interrupted requests left.
-func (w *Worker) sweep(ctx context.Context) {
-	timer := time.NewTimer(min(firstSweep, w.SweepInterval))
+// every does something at intervals, the first time after a while. An interval of zero stands for never.
+func (w *Worker) every(ctx context.Context, first, interval time.Duration, do func(context.Context)) {
+	if interval == 0 {
+		return
+	}
+	timer := time.NewTimer(min(first, interval))
 	defer timer.Stop()
 	for {
 		select {
@@ -92,15 +110,58 @@ func (w *Worker) sweep(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		found, err := w.Service.Sweep(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.Log.Error("the sweep failed and will be tried again", "error", err)
+		do(ctx)
+		timer.Reset(interval)
+	}
+}
+
+// failed logs an error, unless the worker is to stop.
+func (w *Worker) failed(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil {
+		w.Log.Error(what+" failed and will be tried again", "error", err)
+	}
+}
+
+// sweep removes what interrupted requests left.
+func (w *Worker) sweep(ctx context.Context) {
+	found, err := w.Service.Sweep(ctx)
+	w.failed(ctx, "the sweep", err)
+	w.Log.Info("sweep", "records", found.Records, "removed", found.Removed, "bytes", found.Bytes)
+	if found.Orphans > 0 {
+		w.Log.Warn("the store has complete records that the catalogue does not know: interrupted requests left them, or the catalogue is an old copy",
+			"records", found.Orphans)
+	}
+}
+
+// compact wins back space.
+func (w *Worker) compact(ctx context.Context) {
+	_, err := w.Service.Compact(ctx, w.CompactPace)
+	w.failed(ctx, "the compaction", err)
+}
+
+// untilBackup returns how long to wait for the first copy of the catalogue.
+func (w *Worker) untilBackup() time.Duration {
+	return max(firstCopy, w.BackupInterval-w.Now().Sub(w.LastBackup))
+}
+
+func (w *Worker) backup(ctx context.Context) {
+	w.failed(ctx, "the copy of the catalogue", w.Backup(ctx))
+}
+
+// scrub verifies everything, if it is time for that: or goes on with what was interrupted.
+func (w *Worker) scrub(ctx context.Context) {
+	last, any, err := w.Service.LastScrub(ctx)
+	if err != nil || any && !last.FinishedAt.IsZero() && w.Now().Before(last.FinishedAt.Add(w.ScrubInterval)) {
+		w.failed(ctx, "the scrub", err)
+		return
+	}
+	done, err := w.Service.Scrub(ctx, vault.Inspection{Pace: w.ScrubPace, Report: func(f vault.Finding) error {
+		if f.Severity == vault.Wrong {
+			w.Log.Error("the scrub found damage", "archive", f.Archive, "vault", f.Vault, "place", f.Place, "problem", f.Problem)
 		}
-		w.Log.Info("sweep", "records", found.Records, "removed", found.Removed, "bytes", found.Bytes)
-		if found.Orphans > 0 {
-			w.Log.Warn("the store has complete records that the catalogue does not know: interrupted requests left them, or the catalogue is an old copy",
-				"records", found.Orphans)
-		}
-		timer.Reset(w.SweepInterval)
+		return nil
+	}})
+	if w.failed(ctx, "the scrub", err); err == nil {
+		w.Log.Info("everything was verified", "records", done.Records, "bytes", done.Bytes, "faults", done.Faults)
 	}
 }

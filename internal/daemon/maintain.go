@@ -1,0 +1,217 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/moraine-archive/moraine/internal/catalogue/checkedvfs"
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/vault"
+	"github.com/moraine-archive/moraine/internal/vfs"
+)
+
+// What maintenance finds.
+type (
+	Finding = vault.Finding
+	Volume  = vault.Volume
+	Rebuilt = vault.Rebuilt
+)
+
+// Wrong is the severity of a finding that something is lost, damaged, or contradicts something else.
+const Wrong = vault.Wrong
+
+// Task is something that an administrator has a server do, or a command if no server runs.
+type Task struct {
+	Name string       `json:"name"` // check, scrub, sweep, compact, backup, volumes
+	Data bool         `json:"data"` // of a check: read every byte
+	Rate config.Bytes `json:"rate"` // bytes read in a second; 0: no limit
+}
+
+// Event is something that happens while a task runs. One member is set.
+type Event struct {
+	Progress *Progress `json:"progress,omitempty"`
+	Finding  *Finding  `json:"finding,omitempty"`
+	Volume   *Volume   `json:"volume,omitempty"`
+	Result   *Result   `json:"result,omitempty"`
+	Error    string    `json:"error,omitempty"`
+}
+
+// Progress is how far a task has come.
+type Progress struct {
+	What  string `json:"what"`
+	Done  int64  `json:"done"`
+	Total int64  `json:"total"` // 0: nobody knows
+}
+
+// Result is what a task has done. The member of the task is set.
+type Result struct {
+	Check   *vault.Checked   `json:"check,omitempty"`
+	Scrub   *vault.Scrubbed  `json:"scrub,omitempty"`
+	Sweep   *vault.Swept     `json:"sweep,omitempty"`
+	Compact *vault.Compacted `json:"compact,omitempty"`
+	Backup  *Backup          `json:"backup,omitempty"`
+}
+
+// Maintain runs a task on the data of a configuration: in the server that runs on it, otherwise here. An error of fn ends the task.
+func Maintain(ctx context.Context, c config.Config, t Task, logger *slog.Logger, now func() time.Time, fn func(Event) error) error {
+	s := &stores{config: c, log: logger, now: now}
+	if err := hasCatalogue(c); err != nil {
+		return err
+	}
+	running, err := askServer(ctx, c, t, fn)
+	if running {
+		return err
+	}
+	if err := s.open(ctx); err != nil {
+		return errors.Join(err, s.close())
+	}
+	return errors.Join(s.maintain(ctx, t, fn), s.close())
+}
+
+// hasCatalogue is an error if there is no catalogue: an administrator who names the wrong directory should hear of it.
+func hasCatalogue(c config.Config) error {
+	f, err := vfs.OS().Open(c.CataloguePath())
+	if err != nil {
+		return fmt.Errorf("there is no catalogue at %s: start the server once, or name its directory with --data: %w", c.CataloguePath(), err)
+	}
+	return f.Close()
+}
+
+// maintain runs a task here.
+func (s *stores) maintain(ctx context.Context, t Task, fn func(Event) error) error {
+	run, known := map[string]func(context.Context, Task, func(Event) error) (Result, error){
+		"check": s.check, "scrub": s.scrub, "sweep": s.sweep, "compact": s.compact, "backup": s.copyCatalogue, "volumes": s.volumes,
+	}[t.Name]
+	if !known {
+		return fmt.Errorf("there is no task %q", t.Name)
+	}
+	r, err := run(ctx, t, fn)
+	if err != nil {
+		return err
+	}
+	return fn(Event{Result: &r})
+}
+
+// inspection passes on what is found. How far it is, is said a few times a second.
+func inspection(t Task, fn func(Event) error) vault.Inspection {
+	var last time.Time
+	what := ""
+	return vault.Inspection{
+		Data: t.Data, Pace: pace(t.Rate),
+		Progress: func(now string, done, total int64) {
+			if now == what && time.Since(last) < progressInterval && done < total {
+				return
+			}
+			last, what = time.Now(), now
+			fn(Event{Progress: &Progress{now, done, total}}) // if nobody listens any more, the next finding or the result says so
+		},
+		Report: func(f vault.Finding) error { return fn(Event{Finding: &f}) },
+	}
+}
+
+const progressInterval = 200 * time.Millisecond
+
+func (s *stores) check(ctx context.Context, t Task, fn func(Event) error) (Result, error) {
+	in := inspection(t, fn)
+	damaged, err := s.checkFiles(ctx, t, in.Report)
+	if err != nil {
+		return Result{}, err
+	}
+	c, err := s.service.Check(ctx, in)
+	c.Wrong += damaged
+	return Result{Check: &c}, err
+}
+
+// checkFiles looks at the files that are no volumes: the catalogue page by page, and its copies.
+func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) error) (wrong int, err error) {
+	found := func(path, format string, args ...any) error {
+		wrong++
+		return report(Finding{Severity: Wrong, Place: path, Problem: fmt.Sprintf(format, args...)})
+	}
+	bad, err := s.badPages()
+	if err != nil {
+		return wrong, err
+	}
+	for _, page := range bad {
+		if err := found(s.config.CataloguePath(), "page %d of the catalogue does not match its checksum", page); err != nil {
+			return wrong, err
+		}
+	}
+	if !t.Data {
+		return wrong, nil
+	}
+	list, err := backups(s.disk, s.config.BackupDir())
+	for _, b := range list {
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		var whole bool
+		if whole, err = b.isWhole(s.disk); err == nil && !whole {
+			err = found(b.Path, "the copy of the catalogue is damaged")
+		}
+	}
+	return wrong, errors.Join(err, ctx.Err())
+}
+
+// badPages returns the pages of the catalogue that do not match their checksums. The file stays open as long as the catalogue: closing it would drop the
+// locks that SQLite has on it (fcntl(2)).
+func (s *stores) badPages() ([]int64, error) {
+	s.copying.Lock()
+	defer s.copying.Unlock()
+	if s.catalogueFile == nil {
+		f, err := s.disk.Open(s.config.CataloguePath())
+		if err != nil {
+			return nil, err
+		}
+		s.catalogueFile = f
+		s.closers = append([]io.Closer{f}, s.closers...) // closed last
+	}
+	size, err := s.catalogueFile.Size()
+	if err != nil {
+		return nil, err
+	}
+	bad, err := checkedvfs.Verify(s.catalogueFile, size)
+	if errors.Is(err, checkedvfs.ErrUnchecked) {
+		return nil, nil
+	}
+	return bad, err
+}
+
+func (s *stores) scrub(ctx context.Context, t Task, fn func(Event) error) (Result, error) {
+	done, err := s.service.Scrub(ctx, inspection(t, fn))
+	return Result{Scrub: &done}, err
+}
+
+func (s *stores) sweep(ctx context.Context, _ Task, _ func(Event) error) (Result, error) {
+	done, err := s.service.Sweep(ctx)
+	return Result{Sweep: &done}, err
+}
+
+func (s *stores) compact(ctx context.Context, t Task, _ func(Event) error) (Result, error) {
+	done, err := s.service.Compact(ctx, pace(t.Rate))
+	return Result{Compact: &done}, err
+}
+
+func (s *stores) copyCatalogue(ctx context.Context, _ Task, _ func(Event) error) (Result, error) {
+	b, err := s.backup(ctx)
+	if path, failed := filepath.Abs(b.Path); failed == nil {
+		b.Path = path
+	}
+	return Result{Backup: &b}, err
+}
+
+func (s *stores) volumes(ctx context.Context, _ Task, fn func(Event) error) (Result, error) {
+	if err := s.service.Volumes(ctx, func(v Volume) error { return fn(Event{Volume: &v}) }); err != nil {
+		return Result{}, err
+	}
+	last, any, err := s.service.LastScrub(ctx)
+	if !any {
+		return Result{}, err
+	}
+	return Result{Scrub: &last}, err
+}

@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/store/volume"
+	"github.com/moraine-archive/moraine/internal/vault"
+	"github.com/moraine-archive/moraine/internal/vfs"
+)
+
+// stores is the data of a configuration, locked and open.
+type stores struct {
+	config   config.Config
+	disk     vfs.FS
+	rows     *catalogue.DB
+	bytes    *volume.Store
+	settings vault.Settings
+	service  *vault.Service
+	log      *slog.Logger
+	now      func() time.Time
+	closers  []io.Closer // in the order they were opened
+
+	copying       sync.Mutex // held while the catalogue is copied or its file looked at
+	catalogueFile vfs.File   // guarded by copying: opened by a check, until everything is closed
+}
+
+// open takes the directories for this process, and opens the catalogue and the store. On an error the caller closes what was opened.
+func (s *stores) open(ctx context.Context) (err error) {
+	if s.settings, err = settings(s.config); err != nil {
+		return err
+	}
+	if err := s.openBytes(); err != nil {
+		return err
+	}
+	if err := private(s.disk, s.config.CataloguePath()); err != nil {
+		return err
+	}
+	if err := s.openRows(ctx, s.config.CataloguePath()); err != nil {
+		return err
+	}
+	return checkIdentity(ctx, s.rows, s.bytes, s.disk, s.config)
+}
+
+// openBytes locks both directories and opens the store. The store has a lock of its own: it can be outside of the data directory.
+func (s *stores) openBytes() error {
+	s.disk = vfs.OS()
+	for _, dir := range []string{s.config.Data, s.config.StoreDir()} {
+		if err := s.disk.MkdirAll(dir); err != nil {
+			return fmt.Errorf("make the data directory: %w", err)
+		}
+		if err := s.lock(dir); err != nil {
+			return err
+		}
+	}
+	options := volume.Defaults()
+	options.ShareLimit, options.VolumeSize, options.Log = int64(s.config.ShareLimit), int64(s.config.VolumeSize), s.log
+	bytes, err := volume.Open(s.disk, s.config.StoreDir(), options, s.now)
+	if err != nil {
+		return err
+	}
+	s.bytes = bytes
+	s.closers = append(s.closers, bytes)
+	return nil
+}
+
+func (s *stores) openRows(ctx context.Context, path string) error {
+	rows, err := catalogue.OpenSQLite(ctx, path)
+	if err != nil {
+		return err
+	}
+	s.rows = rows
+	s.closers = append(s.closers, rows)
+	s.service = vault.New(rows, s.bytes, s.settings, s.now, s.log)
+	return nil
+}
+
+// errInUse says that another process has the data.
+var errInUse = errors.New("in use by another server")
+
+func (s *stores) lock(dir string) error {
+	lock, err := s.disk.Lock(filepath.Join(dir, "lock"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("the directory %s is %w: stop it, or choose another with --data or --store", dir, errInUse)
+	}
+	if err == nil {
+		s.closers = append(s.closers, lock)
+	}
+	return err
+}
+
+// private makes an empty file that only the owner can read, unless there is one: SQLite would let others read the keys in the catalogue, and gives
+// its other files the mode of the first.
+func private(disk vfs.FS, path string) error {
+	f, err := disk.Create(path)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make the catalogue: %w", err)
+	}
+	return f.Close()
+}
+
+// close closes what was opened, the last first.
+func (s *stores) close() error {
+	var err error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, s.closers[i].Close())
+	}
+	s.closers = nil
+	return err
+}
+
+// pace returns what holds reading to a number of bytes a second; nil: there is no limit.
+func pace(perSecond config.Bytes) func(context.Context, int) error {
+	if perSecond <= 0 {
+		return nil
+	}
+	burst := max(int(perSecond), 4<<20)
+	limit := rate.NewLimiter(rate.Limit(perSecond), burst)
+	return func(ctx context.Context, n int) error { return limit.WaitN(ctx, min(n, burst)) }
+}
