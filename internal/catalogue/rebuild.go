@@ -50,7 +50,8 @@ func (tx *Tx) StartRebuild() error {
 		`CREATE TABLE known AS SELECT `+archiveColumns+` FROM archives`,
 		`CREATE INDEX known_archives ON known (archive_id)`,
 		`DELETE FROM archives`, `DELETE FROM parts`, `DELETE FROM jobs`, `DELETE FROM releases`,
-		`UPDATE deleted_archives SET released = 1, tombstone = CASE WHEN tombstone IS NULL THEN NULL ELSE '' END`,
+		// Changes are counted anew: of those before, no inventory is left that would list what was deleted.
+		`UPDATE deleted_archives SET added = 0, removed = 0, released = 1, tombstone = CASE WHEN tombstone IS NULL THEN NULL ELSE '' END`,
 	)
 }
 
@@ -102,6 +103,9 @@ func (a *accountID) fields() []any { return []any{(*string)(a)} }
 
 // gone selects the archives that were deleted.
 const gone = `(SELECT archive_id FROM deleted_archives UNION SELECT archive_id FROM found WHERE what = 'deleted')`
+
+// absent holds for a known archive of which the medium has no record that makes it one. One of which only parts are missing is not absent.
+const absent = `NOT EXISTS (SELECT 1 FROM found g WHERE g.archive_id = k.archive_id AND g.what IN ('archive', 'multipart'))`
 
 // InsertFoundArchives makes rows of the archives that are one record each, but for those that were deleted. Of several records for one archive, which are copies, the first
 // counts.
@@ -179,8 +183,7 @@ func (tx *Tx) InsertFoundDeletions() error {
 	return tx.run(
 		// Archives that the copy has and the medium does not: whoever deletes them again is told that they are.
 		`INSERT INTO deleted_archives (`+archiveColumns+`, removed, released)
-			SELECT `+archiveColumns+`, 0, 1 FROM known k WHERE NOT EXISTS (SELECT 1 FROM archives a WHERE a.archive_id = k.archive_id)
-			ON CONFLICT (archive_id) DO NOTHING`,
+			SELECT `+archiveColumns+`, 0, 1 FROM known k WHERE `+absent+` ON CONFLICT (archive_id) DO NOTHING`,
 		`INSERT INTO deleted_archives (`+archiveColumns+`, removed, released)
 			SELECT f.archive_id, v.vault_id, f.created_at, 0, f.tree_hash, '', 0, '', NULL, 0, 1
 			FROM found f JOIN vaults v ON v.account_id = f.account_id AND v.name = f.vault WHERE f.what = 'deleted'
@@ -249,8 +252,7 @@ func (c *RebuildCounts) fields() []any {
 func (tx *Tx) CountRebuilt() (RebuildCounts, error) {
 	return one[RebuildCounts](tx, `SELECT (SELECT COUNT(*) FROM archives), (SELECT COALESCE(SUM(size), 0) FROM archives), (SELECT COUNT(*) FROM vaults),
 		(SELECT COUNT(*) FROM uploads WHERE state = 'open'), (SELECT COUNT(*) FROM deleted_archives),
-		(SELECT COUNT(*) FROM known k WHERE NOT EXISTS (SELECT 1 FROM archives a WHERE a.archive_id = k.archive_id)
-			AND NOT EXISTS (SELECT 1 FROM found f WHERE f.archive_id = k.archive_id AND f.what = 'deleted')),
+		(SELECT COUNT(*) FROM known k WHERE `+absent+` AND NOT EXISTS (SELECT 1 FROM found f WHERE f.archive_id = k.archive_id AND f.what = 'deleted')),
 		(SELECT COUNT(DISTINCT archive_id) FROM found f WHERE what = 'multipart' AND archive_id NOT IN `+gone+`
 			AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.archive_id = f.archive_id)),
 		(SELECT COUNT(*) FROM found f WHERE what = 'part' AND archive_id NOT IN `+gone+`
@@ -259,8 +261,7 @@ func (tx *Tx) CountRebuilt() (RebuildCounts, error) {
 
 // MissingArchives returns up to limit ids of those that RebuildCounts counts as Missing, after an id.
 func (tx *Tx) MissingArchives(after string, limit int) ([]Archive, error) {
-	return all[Archive](tx, `SELECT `+archiveColumns+` FROM known k WHERE archive_id > $1
-		AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.archive_id = k.archive_id)
+	return all[Archive](tx, `SELECT `+archiveColumns+` FROM known k WHERE archive_id > $1 AND `+absent+`
 		AND NOT EXISTS (SELECT 1 FROM found f WHERE f.archive_id = k.archive_id AND f.what = 'deleted') ORDER BY archive_id LIMIT $2`, after, limit)
 }
 
