@@ -50,7 +50,11 @@ func storeIdentity(disk vfs.FS, path string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	return strings.TrimSpace(string(b)), err
+	id, ended := strings.CutSuffix(string(b), "\n")
+	if err == nil && (!ended || id == "") {
+		err = fmt.Errorf("the file %s is damaged: it has to hold the name of the store in a line", path)
+	}
+	return id, err
 }
 
 // newIdentity gives a new catalogue the name of its store. The store gets it first; it may have it from a start that was interrupted. A store

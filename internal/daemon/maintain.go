@@ -1,14 +1,18 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"time"
 
+	"github.com/moraine-archive/moraine/internal/access"
+	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/catalogue/checkedvfs"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/vault"
@@ -142,6 +146,11 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 			return wrong, err
 		}
 	}
+	if same, err := s.isCredentials(ctx); err != nil || !same {
+		if err := errors.Join(err, found(s.config.CredentialsPath(), "the file has not the key of the first account as the catalogue has it")); err != nil {
+			return wrong, err
+		}
+	}
 	if !t.Data {
 		return wrong, nil
 	}
@@ -156,6 +165,31 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 		}
 	}
 	return wrong, errors.Join(err, ctx.Err())
+}
+
+// isCredentials reports whether the file of the first key, if there is one, has what the catalogue has.
+func (s *stores) isCredentials(ctx context.Context) (bool, error) {
+	b, err := s.disk.ReadFile(s.config.CredentialsPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	same := false
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		m := savedKey.FindSubmatch(b)
+		if m == nil {
+			return nil
+		}
+		k, err := tx.AccessKey(string(m[1]))
+		same = err == nil && bytes.Equal(b, credentialsFile(access.Key{ID: k.ID, Account: k.AccountID, Secret: k.Secret}))
+		if errors.Is(err, catalogue.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return same, err
 }
 
 // badPages returns the pages of the catalogue that do not match their checksums. The file stays open as long as the catalogue: closing it would drop the

@@ -84,6 +84,7 @@ func (f *full) orphans(t *testing.T) []store.Place {
 	return []store.Place{
 		f.orphan(t, store.Payload, label{What: isArchive, Archive: f.newArchiveID()}, "never acknowledged"),
 		f.orphan(t, store.Payload, label{What: isArchive, Archive: f.single}, "beside its row"),
+		f.orphan(t, store.Payload, label{What: isArchive, Archive: f.single, Description: "d"}, "single"), // a copy
 		f.orphan(t, store.Payload, label{What: isArchive, Archive: f.held}, "beside the row of a deleted one"),
 		f.orphan(t, store.Manifest, label{What: isMultipart, Archive: f.newArchiveID(), Upload: f.open}, "never acknowledged"),
 		f.orphan(t, store.Manifest, label{What: isMultipart, Archive: f.multipart}, "of a completion that came second"),
