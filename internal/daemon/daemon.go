@@ -63,7 +63,10 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	}
 	d.api = d.newAPI()
 	d.admin = &http.Server{Handler: d.adminHandler(), ReadTimeout: headerTimeout, ErrorLog: d.errorLog()}
-	return d.listen()
+	if err := d.listen(); err != nil {
+		return err
+	}
+	return d.openDoor()
 }
 
 func (d *Daemon) newWorker() (*worker.Worker, error) {
@@ -142,23 +145,20 @@ func (d *Daemon) Advance(by time.Duration) { d.clock.move(by) }
 func (d *Daemon) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	failed := make(chan error, 3)
+	failed := make(chan error, 2)
 	worked := make(chan struct{})
 	go func() { d.worker.Run(background); close(worked) }()
 	go func() { failed <- d.api.Serve(api.Listener(d.apiAt)) }()
 	go func() { failed <- d.admin.Serve(d.adminAt) }()
-	err := d.openDoor()
-	if err != nil {
-		failed <- err
-	}
 	d.ready.Store(true)
+	var err error
 	select {
 	case <-ctx.Done():
 		d.log.Info("draining: no new requests are taken, running ones have time to finish", "at_most", drainTimeout)
 	case err = <-failed:
 	}
 	d.ready.Store(false)
-	err = errors.Join(err, d.closeDoor(), d.drain())
+	err = errors.Join(err, d.drain())
 	stop()
 	<-worked
 	if d.config.BackupInterval > 0 {

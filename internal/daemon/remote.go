@@ -31,11 +31,18 @@ func (d *Daemon) openDoor() error {
 	if err != nil {
 		return err
 	}
+	d.closers = append(d.closers, closedDoor{d.disk, d.config.AdminPath()})
 	return d.disk.WriteFile(d.config.AdminPath(), append(b, '\n'))
 }
 
-func (d *Daemon) closeDoor() error {
-	if err := d.disk.Remove(d.config.AdminPath()); !errors.Is(err, fs.ErrNotExist) {
+// closedDoor removes the file when it is closed.
+type closedDoor struct {
+	disk vfs.FS
+	path string
+}
+
+func (c closedDoor) Close() error {
+	if err := c.disk.Remove(c.path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -43,8 +43,8 @@ const (
 // Emulate makes a server behave like the original service.
 func Emulate(c *config.Config) { c.Emulate = "glacier" }
 
-// Start starts a server that is stopped when the test ends. Each option changes its configuration.
-func Start(t testing.TB, options ...func(*config.Config)) *Server {
+// Config is the configuration of a server with an empty data directory, at addresses that are free.
+func Config(t testing.TB) config.Config {
 	t.Helper()
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.Flags(flags)
@@ -53,6 +53,13 @@ func Start(t testing.TB, options ...func(*config.Config)) *Server {
 		t.Fatal(err)
 	}
 	c.Listen, c.AdminListen, c.Data = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	return c
+}
+
+// Start starts a server that is stopped when the test ends. Each option changes its configuration.
+func Start(t testing.TB, options ...func(*config.Config)) *Server {
+	t.Helper()
+	c := Config(t)
 	c.RootKeyID, c.RootSecret, c.RootAccount = rootKeyID, rootSecret, rootAccount
 	for _, option := range options {
 		option(&c)
@@ -101,6 +108,9 @@ func (s *Server) Restart(t testing.TB) {
 
 // Advance lets time pass for the service. Signatures go by the real clock.
 func (s *Server) Advance(by time.Duration) { s.daemon.Advance(by) }
+
+// Config returns the configuration of the server.
+func (s *Server) Config() config.Config { return s.config }
 
 // Service returns the service inside the server.
 func (s *Server) Service() *vault.Service { return s.daemon.Service() }

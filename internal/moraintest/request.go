@@ -192,6 +192,26 @@ func (s *Server) WaitForJob(t testing.TB, vault, job string) map[string]any {
 	return d
 }
 
+// Output returns the output of a new job, when it is done.
+func (s *Server) Output(t testing.TB, vault, parameters string) []byte {
+	t.Helper()
+	job := s.InitiateJob(t, vault, parameters)
+	s.WaitForJob(t, vault, job)
+	return []byte(s.Want(t, 200, Request{Method: "GET", Path: "/-/vaults/" + vault + "/jobs/" + job + "/output"}).Body)
+}
+
+// Retrieve returns the bytes of an archive.
+func (s *Server) Retrieve(t testing.TB, vault, archive string) []byte {
+	t.Helper()
+	return s.Output(t, vault, `{"Type":"archive-retrieval","ArchiveId":"`+archive+`"}`)
+}
+
+// Inventory returns the inventory of a vault as it is now.
+func (s *Server) Inventory(t testing.TB, vault string) string {
+	t.Helper()
+	return string(s.Output(t, vault, `{"Type":"inventory-retrieval"}`))
+}
+
 // Want sends a request whose response must have a status.
 func (s *Server) Want(t testing.TB, status int, r Request) Response {
 	t.Helper()
