@@ -3,7 +3,7 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CLIENTS     = .cache/clients
 
-.PHONY: build test test-clients-setup lint check bench soak crash fuzz clean
+.PHONY: build test test-clients-setup lint check bench soak crash flips fuzz clean
 
 build:                ## build bin/moraine
 	go build -o bin/moraine ./cmd/moraine
@@ -30,8 +30,15 @@ SOAK ?= 2m
 soak:                 ## mixed load with verification for SOAK
 	MORAINE_SOAK=$(SOAK) go test ./internal/daemon -run '^TestSoak$$' -count=1 -timeout 0 -v
 
-crash:                ## the power fails at every disk operation of a workload, and every operation fails by itself
-	MORAINE_CRASH=all go test ./internal/vault -run 'TestCrashAnywhere|TestFailAnywhere' -v -count=1 -timeout 30m
+CRASH ?= 5m
+
+crash:                ## the power fails at every operation of seeded workloads, and every operation fails by itself, for CRASH each
+	MORAINE_CRASH=$(CRASH) go test ./internal/vault -run 'TestCrashAnywhere|TestFailAnywhere' -v -count=1 -timeout 0
+
+FLIPS ?= 3000
+
+flips:                ## flip single bytes under a data directory, one at a time
+	MORAINE_FLIPS=$(FLIPS) go test ./internal/daemon -run TestEveryFlippedByteIsNoticed -v -count=1 -timeout 0
 
 FUZZTIME ?= 30s
 
