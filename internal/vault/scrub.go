@@ -133,14 +133,14 @@ func (s *Service) scrubbedVolume(ctx context.Context, name string) (v catalogue.
 
 // Volume is what is known of a volume.
 type Volume struct {
-	Name       string
-	Since      time.Time
-	Shared     bool
-	InUse      bool
-	Bytes      int64     // length; of a volume of one record only once it was read
-	Dead       int64     // bytes that nobody needs
-	VerifiedAt time.Time // zero: never
-	Faults     int64     // that were found then
+	Name       string    `json:"name"`
+	Since      time.Time `json:"since"`
+	Shared     bool      `json:"shared"`
+	InUse      bool      `json:"in_use"`
+	Bytes      int64     `json:"bytes"`                // length; of a volume of one record only once it was read
+	Dead       int64     `json:"dead"`                 // bytes that nobody needs
+	VerifiedAt time.Time `json:"verified_at,omitzero"` // zero: never
+	Faults     int64     `json:"faults"`               // that were found then
 }
 
 // Volumes gives fn every volume, by name, which is by age.
