@@ -81,7 +81,7 @@ func exampleListing(b []byte) string {
 		{1, "kind 1: payload"},
 		{3, "reserved"},
 		{4, fmt.Sprintf("length of the label: %d", len(exampleLabel))},
-		{4, "reserved"},
+		{4, "number of the record in its volume: 0"},
 		{8, fmt.Sprintf("length of the payload: %d", len(examplePayload))},
 		{8, "complete at " + time.UnixMilli(created).UTC().Format(time.RFC3339Nano)},
 		{16, "id of the record"},
@@ -159,7 +159,7 @@ func TestPutWritesTheFormat(t *testing.T) {
 
 func TestFormatsNamesItsReader(t *testing.T) {
 	doc := string(readFile(t, formatsDoc))
-	const reader = "../contrib/read_volume.py"
+	const reader = "../contrib/read_volumes.py"
 	if _, err := os.Stat(filepath.Join(filepath.Dir(formatsDoc), reader)); err != nil || !strings.Contains(doc, "("+reader+")") {
 		t.Errorf("%s names no reader that is there: %v", formatsDoc, err)
 	}
@@ -190,7 +190,7 @@ func TestReaderNoticesWhatTheStoreNotices(t *testing.T) {
 		}
 	}
 	var complaints bytes.Buffer
-	cmd := exec.Command(python, filepath.Join(filepath.Dir(formatsDoc), "../contrib/read_volume.py"), "verify", s.dir)
+	cmd := exec.Command(python, filepath.Join(filepath.Dir(formatsDoc), "../contrib/read_volumes.py"), "verify", s.dir)
 	cmd.Stderr = &complaints
 	if err := cmd.Run(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 {
 		t.Fatalf("verify: %v, %s", err, &complaints)
