@@ -62,6 +62,7 @@ type Config struct {
 	// How bytes are kept. An interval of zero means: only when an administrator asks for it.
 	ShareLimit      Bytes         `koanf:"share-limit"`
 	VolumeSize      Bytes         `koanf:"volume-size"`
+	Reserve         Bytes         `koanf:"reserve"`
 	CompactShare    int           `koanf:"compact-share"` // per cent
 	CompactInterval time.Duration `koanf:"compact-interval"`
 	CompactRate     Bytes         `koanf:"compact-rate"` // per second; 0: no limit
@@ -108,6 +109,7 @@ func Flags(f *pflag.FlagSet) {
 	f.Duration("sweep-interval", 24*time.Hour, "time between sweeps for what interrupted requests left")
 	f.String("share-limit", "1MiB", "payloads of up to this size share volumes (0 to 1MiB)")
 	f.String("volume-size", "1GiB", "size at which a shared volume is closed and another begun")
+	f.String("reserve", "256MiB", "room on the disk that uploads leave for deletions and the catalogue (at most an eighth of the disk)")
 	f.Int("compact-share", 50, "a shared volume is compacted when more than so many per cent of it are needed by nothing")
 	f.Duration("compact-interval", time.Hour, "time between looks for volumes to compact (0: never)")
 	f.String("compact-rate", "64MiB", "bytes a second that compaction reads (0: no limit)")

@@ -46,7 +46,7 @@ func mustLoad(t *testing.T, file string, environ, args []string) config.Config {
 func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: "127.0.0.1:2012", AdminListen: "127.0.0.1:2013", Data: "moraine-data", Region: "us-east-1", LogFormat: "text",
-		StallTimeout: 30 * time.Second, SweepInterval: 24 * time.Hour, ShareLimit: 1 << 20, VolumeSize: 1 << 30,
+		StallTimeout: 30 * time.Second, SweepInterval: 24 * time.Hour, ShareLimit: 1 << 20, VolumeSize: 1 << 30, Reserve: 256 << 20,
 		CompactShare: 50, CompactInterval: time.Hour, CompactRate: 64 << 20, ScrubInterval: 720 * time.Hour, ScrubRate: 32 << 20,
 		BackupInterval: 24 * time.Hour, BackupKeep: 3,
 	}
@@ -100,7 +100,7 @@ func TestEverySettingHasAllItsNames(t *testing.T) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.Flags(flags)
 	valid := map[string]string{
-		"share-limit": "1000", "volume-size": "2000000", "compact-rate": "7", "scrub-rate": "7",
+		"share-limit": "1000", "volume-size": "2000000", "compact-rate": "7", "scrub-rate": "7", "reserve": "7",
 		"emulate": "glacier", "clock": "true", "log-format": "json", "root-account-id": "123456789012", "catalogue": "sqlite:x", "store": "file:x",
 	}
 	settings := 0

@@ -65,7 +65,8 @@ func (s *stores) openBytes() error {
 		}
 	}
 	options := volume.Defaults()
-	options.ShareLimit, options.VolumeSize, options.Log = int64(s.config.ShareLimit), int64(s.config.VolumeSize), s.log
+	options.ShareLimit, options.VolumeSize, options.Reserve = int64(s.config.ShareLimit), int64(s.config.VolumeSize), int64(s.config.Reserve)
+	options.Log = s.log
 	bytes, err := volume.Open(s.disk, s.config.StoreDir(), options, s.now)
 	if err != nil {
 		return err

@@ -55,6 +55,8 @@ type FS interface {
 	// WriteFile makes a small file with these contents, durably and at once: the file is there whole or not at all. It
 	// replaces a file of that name. Only the owner can read it.
 	WriteFile(path string, data []byte) error
+	// Space returns the number of bytes that can still be written to the file system of a directory, and the number that it has.
+	Space(path string) (free, total int64, err error)
 	// Lock takes the lock file at path until the closer is closed or the process ends. It returns ErrLocked when
 	// another process has it.
 	Lock(path string) (io.Closer, error)
@@ -201,6 +203,14 @@ func (o osFS) WriteFile(path string, data []byte) error {
 func writeAndClose(f *os.File, data []byte) error {
 	_, err := f.Write(data)
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func (osFS) Space(path string) (free, total int64, err error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return 0, 0, fmt.Errorf("statfs %s: %w", path, err)
+	}
+	return int64(fs.Bavail) * fs.Bsize, int64(fs.Blocks) * fs.Bsize, nil
 }
 
 func (osFS) Lock(path string) (io.Closer, error) {
