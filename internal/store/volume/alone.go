@@ -18,6 +18,9 @@ import (
 // putAlone writes a record into a volume of its own; begun is what was read of the payload already. The head of the volume is written last, when the
 // payload has been verified and its length is known, and everything becomes durable together.
 func (s *Store) putAlone(ctx context.Context, kind store.Kind, label, begun []byte, payload *treehash.Stream) (store.Extent, error) {
+	if err := s.reserve(max(payload.Size(), int64(len(begun)))); err != nil {
+		return store.Extent{}, err
+	}
 	f := s.begin()
 	defer s.end(f.id)
 	file, err := s.fs.Create(s.path(f))
@@ -59,7 +62,7 @@ func (s *Store) isWriting(id volumeID) bool {
 
 func (s *Store) write(ctx context.Context, file vfs.File, f frame, kind store.Kind, label, begun []byte, payload *treehash.Stream) (store.Extent, error) {
 	start := int64(volumeHeaderSize + recordHeaderSize + len(label))
-	end, err := copyPayload(ctx, file, start, begun, payload)
+	end, err := s.copyPayload(ctx, file, start, begun, payload)
 	if err != nil {
 		return store.Extent{}, err
 	}
@@ -87,7 +90,7 @@ func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Millisec
 
 // copyPayload writes the payload, of which begun was read already, at an offset, and returns where it ends. The last chunk that the payload gave is
 // not in begun.
-func copyPayload(ctx context.Context, f vfs.File, at int64, begun []byte, payload *treehash.Stream) (int64, error) {
+func (s *Store) copyPayload(ctx context.Context, f vfs.File, at int64, begun []byte, payload *treehash.Stream) (int64, error) {
 	if len(begun) > 0 {
 		if _, err := f.WriteAt(begun, at); err != nil {
 			return at, fmt.Errorf("write a payload: %w", err)
@@ -103,6 +106,9 @@ func copyPayload(ctx context.Context, f vfs.File, at int64, begun []byte, payloa
 			return at, fmt.Errorf("read the payload: %w", err)
 		}
 		if err := ctx.Err(); err != nil {
+			return at, err
+		}
+		if err := s.reserve(int64(len(chunk))); err != nil { // others write too
 			return at, err
 		}
 		if _, err := f.WriteAt(chunk, at); err != nil {

@@ -70,6 +70,7 @@ func (r *record) put(f frame, off int64, number uint32) {
 type addition struct {
 	records  []*record
 	removals []removal
+	vital    bool // it may use the reserve: it makes room, or is needed to make room
 	err      error
 }
 
@@ -101,6 +102,9 @@ func groupSize(group []*addition) (size int64, records uint32) {
 
 // commit appends a group of additions with one write, and syncs once.
 func (s *Store) commit(group []*addition) {
+	if group = s.admit(group); len(group) == 0 {
+		return
+	}
 	size, records := groupSize(group)
 	if err := s.ready(size, records); err != nil {
 		fail(group, err)
@@ -128,6 +132,23 @@ func (s *Store) commit(group []*addition) {
 	v.removals = append(v.removals, removals...)
 	s.mu.Unlock()
 	s.apply(removals)
+}
+
+// admit fails what would use the reserve and may not, and returns the rest of a group.
+func (s *Store) admit(group []*addition) (rest []*addition) {
+	size, _ := groupSize(group)
+	err := s.reserve(size)
+	if err == nil {
+		return group
+	}
+	for _, a := range group {
+		if a.vital {
+			rest = append(rest, a)
+		} else {
+			a.err = err
+		}
+	}
+	return rest
 }
 
 func fail(group []*addition, err error) {

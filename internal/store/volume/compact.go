@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -26,16 +27,14 @@ func (s *Store) Compact(ctx context.Context, name string, c store.Compaction) (s
 		v.finished = true // so that nothing is appended to it from now on
 	}
 	s.mu.Unlock()
-	if !can {
+	switch {
+	case !can:
 		return store.Compacted{}, nil
+	case v.partial != nil:
+		return store.Compacted{Damaged: []store.Damage{{Place: place(id, 0), Err: v.partial}}}, nil
 	}
-	file, err := s.fs.Open(s.path(v.frame))
-	if err != nil {
-		return store.Compacted{}, fmt.Errorf("open a volume: %w", err)
-	}
-	defer file.Close()
-	m := &mover{Compaction: c, ctx: ctx, s: s, v: v, file: file}
-	gone, err := m.run()
+	m := &mover{Compaction: c, ctx: ctx, s: s, v: v}
+	gone, err := m.open()
 	if !gone {
 		err = errors.Join(err, m.forget())
 	}
@@ -60,6 +59,20 @@ type mover struct {
 
 // moveBatch is how many bytes are copied between two transactions.
 const moveBatch = 4 << 20
+
+// open opens the volume, and empties it. It reports whether the volume is gone.
+func (m *mover) open() (bool, error) {
+	file, err := m.s.fs.Open(m.s.path(m.v.frame))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, m.remove() // a compaction before this one failed at its last step
+	}
+	if err != nil {
+		return false, fmt.Errorf("open a volume: %w", err)
+	}
+	defer file.Close()
+	m.file = file
+	return m.run()
+}
 
 // run reports whether the volume is gone.
 func (m *mover) run() (bool, error) {
@@ -96,7 +109,10 @@ func (m *mover) entry(r io.ReaderAt, e entry) error {
 	if err := m.ctx.Err(); err != nil {
 		return err
 	}
-	if e.number == noRecord || m.s.isRemoved(m.v.id, e.number) {
+	if e.number == noRecord {
+		return m.remains(r, e)
+	}
+	if m.s.isRemoved(m.v.id, e.number) {
 		return nil
 	}
 	if m.Pace != nil {
@@ -139,12 +155,36 @@ func (m *mover) entry(r io.ReaderAt, e entry) error {
 	return nil
 }
 
+// remains decides on what a crash left. It never happened, and goes with the volume; but a record that was damaged in just the volume that was in use
+// looks the same, and stays for as long as somebody may know it.
+func (m *mover) remains(r io.ReaderAt, e entry) error {
+	h, x, _, err := readRecord(r, m.v.frame, e.off)
+	if err == nil && (h.kind > store.Tombstone || m.s.isRemoved(m.v.id, h.number)) {
+		return nil
+	}
+	if err != nil {
+		x = store.Extent{Place: place(m.v.id, e.off), Created: m.v.id.time()}
+	}
+	fate, err := m.Fate(m.ctx, x)
+	switch {
+	case err != nil:
+		return err
+	case fate == store.Drop:
+		return nil
+	case fate == store.Move:
+		err := fmt.Errorf("%w: what is needed was damaged when the server was killed", errNoRecord)
+		m.done.Damaged = append(m.done.Damaged, store.Damage{Place: x.Place, Label: x.Label, Err: err})
+	}
+	m.stays = true
+	return nil
+}
+
 // flush makes the copies durable, and has what refers to the records refer to them.
 func (m *mover) flush() error {
 	if len(m.copies) == 0 {
 		return nil
 	}
-	a := &addition{records: m.copies}
+	a := &addition{records: m.copies, vital: true}
 	if m.s.appends.Do(a); a.err != nil {
 		return a.err
 	}
@@ -186,7 +226,7 @@ func (m *mover) keepRemovals(removals []removal) error {
 	if len(kept) == 0 {
 		return nil
 	}
-	a := &addition{removals: kept}
+	a := &addition{removals: kept, vital: true}
 	m.s.appends.Do(a)
 	return a.err
 }
@@ -199,9 +239,7 @@ func (m *mover) remove() error {
 	if err := m.s.fs.SyncDir(filepath.Join(m.s.dir, sharedDir)); err != nil {
 		return err
 	}
-	m.s.mu.Lock()
-	defer m.s.mu.Unlock()
-	delete(m.s.shared, m.v.id)
+	m.s.drop(m.v.id)
 	m.done.Gone, m.done.Bytes = true, m.v.end
 	return nil
 }

@@ -120,6 +120,17 @@ func decodeClosing(b []byte, f frame, off int64) (closing, error) {
 	return c, nil
 }
 
+// isCopy reports whether a block is not where it closes the volume, right behind its index: a payload can hold a copy of one. An index that cannot be read says nothing
+// about that; who needs it will notice.
+func (c closing) isCopy(r io.ReaderAt, f frame, off int64) bool {
+	head, err := readSome(r, c.indexAt, recordHeaderSize)
+	if err != nil {
+		return false
+	}
+	h, err := f.decodeRecordHeader(head)
+	return err == nil && c.indexAt+h.length() != off
+}
+
 // encodeClosing returns what closes a volume: a record with all its removals, one with its index, and the block that says where they are.
 func (v *shared) encodeClosing(now time.Time) ([]byte, closing) {
 	var b []byte
@@ -152,7 +163,7 @@ func encodeInternal(f frame, off int64, number uint32, kind store.Kind, payload 
 	return slices.Concat(h.encode(), payload, f.encodeTrailer(off, h, nil, leaves, treehash.Fold(leaves)))
 }
 
-// readIndex returns the entries of a closed volume, with those of the index itself and of the block behind it.
+// readIndex returns the entries of a closed volume, with that of the index itself.
 func readIndex(r io.ReaderAt, f frame, c closing) ([]entry, error) {
 	b, h, err := readInternal(r, f, c.indexAt, indexKind)
 	if err != nil {

@@ -185,6 +185,14 @@ func (in *inspector) shared(v *shared) error {
 			return err
 		}
 	}
+	if v.partial != nil {
+		if err := in.damage(0, nil, v.partial); err != nil {
+			return err
+		}
+	}
+	in.s.mu.Lock()
+	closed, end := v.closed, v.end // before the entries are read: what is added meanwhile is none of them
+	in.s.mu.Unlock()
 	entries, err := in.s.entriesOf(in.file, v)
 	if errors.Is(err, errNoRecord) {
 		if err := in.damage(0, nil, fmt.Errorf("the index: %w", err)); err != nil {
@@ -198,7 +206,7 @@ func (in *inspector) shared(v *shared) error {
 	} else if err != nil {
 		return fmt.Errorf("volume %s: %w", in.f.id, err)
 	}
-	r := &window{r: in.file, buf: make([]byte, windowSize)}
+	r := &window{r: in.file, buf: make([]byte, in.windowSize())}
 	at := int64(volumeHeaderSize)
 	for _, e := range entries {
 		if err := in.between(r, at, e.off); err != nil {
@@ -209,13 +217,18 @@ func (in *inspector) shared(v *shared) error {
 		}
 		at = e.off + int64(e.length)
 	}
-	in.s.mu.Lock()
-	closed, end := v.closed, v.end
-	in.s.mu.Unlock()
 	if closed {
 		return in.between(r, at, end)
 	}
 	return nil
+}
+
+// windowSize is how much is read at once. Who does not want the payloads is better served with little: they are passed over where they are larger than that.
+func (in *inspector) windowSize() int {
+	if in.Data {
+		return windowSize
+	}
+	return 4 * firstRead
 }
 
 // between checks what lies between two records: blocks that closed the volume for a time.

@@ -50,6 +50,8 @@ func (s *Store) open(at store.Place) (vfs.File, store.Extent, int64, error) {
 	}
 	h, x, payloadAt, err := readVolume(file, f, off)
 	switch {
+	case err == nil && h.kind > store.Tombstone:
+		err = fault.New(fault.Corrupt, "what is at %s is no record that was put", at)
 	case err == nil && f.shared && s.isRemoved(id, h.number):
 		err = fault.New(fault.NotFound, "the record at %s was removed", at)
 	case errors.Is(err, errFormat):

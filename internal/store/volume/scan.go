@@ -39,12 +39,12 @@ func scan(file io.ReaderAt, f frame, size int64) scanned {
 }
 
 // take adds what is whole at an offset, and returns its length.
-func (s *scanned) take(r io.ReaderAt, f frame, at int64) (int64, error) {
+func (s *scanned) take(r *window, f frame, at int64) (int64, error) {
 	head, err := readSome(r, at, closingSize)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := decodeClosing(head, f, at); err == nil {
+	if c, err := decodeClosing(head, f, at); err == nil && !c.isCopy(r.r, f, at) {
 		s.gap(at)
 		s.spare += closingSize
 		s.end = at + closingSize
@@ -66,11 +66,30 @@ func (s *scanned) take(r io.ReaderAt, f frame, at int64) (int64, error) {
 	}
 	s.gap(at)
 	if err != nil {
-		s.gap(at + h.length()) // passed over whole: its payload can be anything
+		s.pass(at, h)
 	} else {
 		s.add(at, h, payload.Bytes())
 	}
 	return h.length(), nil
+}
+
+// pass passes over a record whose payload is not what was written: the whole of it, for its payload can be anything. It has its number, and its bytes are not spare, for it
+// can be removed.
+func (s *scanned) pass(at int64, h recordHeader) {
+	s.gap(at + h.length())
+	s.spare -= h.length()
+	s.numbers = max(s.numbers, h.number+1)
+}
+
+// partial says why there may be more in a volume without an index than was found, nil if nothing speaks for it.
+func (s *scanned) partial() error {
+	switch {
+	case s.bad > 0:
+		return fmt.Errorf("a part of the volume could not be read when the server was started: %d reads failed", s.bad)
+	case len(s.entries) == 0:
+		return fmt.Errorf("%w: nothing in the volume is whole, and it is too long for one that was only begun", errNoRecord)
+	}
+	return nil
 }
 
 // add adds a record.

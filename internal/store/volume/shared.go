@@ -3,9 +3,11 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
+	"github.com/moraine-archive/moraine/internal/store"
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
@@ -23,6 +25,7 @@ type shared struct {
 	closed    bool  // its index is on disk
 	finished  bool  // nothing is ever appended to it again
 	void      bool  // there is no record in it: a crash came before the first one was synced
+	partial   error // why there may be more in it than is known: it stays as it is; never changes
 	index     closing
 	entries   []entry   // of a volume that is not closed
 	removals  []removal // that a volume holds which is not closed
@@ -120,6 +123,9 @@ func readClosed(file vfs.File, f frame, size int64) (*shared, []removal, error) 
 		return nil, nil, err
 	}
 	c, err := decodeClosing(b, f, size-closingSize)
+	if err == nil && c.isCopy(file, f, size-closingSize) {
+		err = fmt.Errorf("%w: the end of the volume is a copy", errNoRecord)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,8 +153,8 @@ func (s *Store) recover(file vfs.File, f frame, size int64) (*shared, []removal,
 	}
 	s.options.Log.Info("a shared volume was not closed; it was read whole", "volume", f.id, "records", len(v.entries), "bytes", v.end)
 	removals := v.removals
-	if found.bad > 0 {
-		s.options.Log.Error("a part of a shared volume cannot be read", "volume", f.id, "failed", found.bad)
+	if v.partial = found.partial(); v.partial != nil {
+		s.options.Log.Error("a shared volume is left as it is", "volume", f.id, "error", v.partial)
 	} else if err := s.finish(v); err != nil { // a full disk, or one that cannot be written to: what was found is enough
 		s.options.Log.Warn("a shared volume cannot be closed, and will be read whole at the next start too", "volume", f.id, "error", err)
 	}
@@ -213,6 +219,9 @@ func (s *Store) removalsOf(file vfs.File, v *shared) ([]removal, error) {
 // findRemoval returns the removal of the record at an offset, false if there is none to remove.
 func (s *Store) findRemoval(f frame, off int64) (removal, bool, error) {
 	file, err := s.fs.Open(s.path(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return removal{}, false, nil // compacted meanwhile; if that failed at its last step, the next compaction makes it durable
+	}
 	if err != nil {
 		return removal{}, false, fmt.Errorf("open a volume: %w", err)
 	}
@@ -228,7 +237,9 @@ func (s *Store) findRemoval(f frame, off int64) (removal, bool, error) {
 	if err != nil {
 		return r, false, err
 	}
-	if h, err := f.decodeRecordHeader(head); err == nil {
+	if h, err := f.decodeRecordHeader(head); err == nil && h.kind > store.Tombstone {
+		return r, false, nil // it keeps account of others
+	} else if err == nil {
 		r.number, r.length = h.number, uint32(h.length())
 	} else {
 		entries, err := s.entriesOf(file, v)

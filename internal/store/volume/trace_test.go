@@ -69,7 +69,10 @@ func showFile(path string) string {
 }
 
 func showDir(path string) string {
-	if len(filepath.Base(path)) == 2 {
+	switch name := filepath.Base(path); {
+	case name == sharedDir:
+		return "SHARED"
+	case len(name) == 2:
 		return "DIRECTORY"
 	}
 	return "STORE"
@@ -84,6 +87,17 @@ func (f *tracedFS) Create(path string) (file vfs.File, err error) {
 		if file != nil {
 			file.Close()
 		}
+		return nil, err
+	}
+	return &tracedFile{file, f}, nil
+}
+
+func (f *tracedFS) Reopen(path string) (file vfs.File, err error) {
+	err = f.note(func() error {
+		file, err = f.FS.Reopen(path)
+		return err
+	}, "reopen %s", showFile(path))
+	if err != nil {
 		return nil, err
 	}
 	return &tracedFile{file, f}, nil
@@ -108,6 +122,10 @@ func (f *tracedFile) WriteAt(b []byte, off int64) (n int, err error) {
 		return err
 	}, "write VOLUME %d bytes at %d", len(b), off)
 	return n, err
+}
+
+func (f *tracedFile) Truncate(size int64) error {
+	return f.fs.note(func() error { return f.File.Truncate(size) }, "truncate VOLUME to %d", size)
 }
 
 func (f *tracedFile) Sync() error { return f.fs.note(f.File.Sync, "sync VOLUME") }
@@ -147,7 +165,45 @@ func TestTrace(t *testing.T) {
 		_, err := s.Stat(t.Context(), all[0].Place)
 		return err
 	})
+	s = openWith(t, traced, Defaults(), startClock)
+	traceShared(t, s, step)
 	golden(t, "testdata/trace.txt", trace.String())
+}
+
+// traceShared traces what happens to a shared volume: in each step what is added is synced once, and then counts.
+func traceShared(t *testing.T, s *Store, step func(string, func() error)) {
+	var list []store.Place
+	for _, what := range []string{"a new volume", "the volume in use", "the volume in use, again", "the volume in use, once more"} {
+		step("Put of 10 bytes with a label of 5 into "+what, func() error {
+			x, err := s.Put(t.Context(), store.Payload, []byte("label"), payload(pattern(10)))
+			list = append(list, x.Place)
+			return err
+		})
+	}
+	step("Put of 1 MiB, for which more room is made", func() error {
+		_, err := s.Put(t.Context(), store.Payload, []byte("label"), payload(pattern(mib)))
+		return err
+	})
+	step("Remove of a record of a shared volume", func() error { return s.Remove(t.Context(), list[0]) })
+	step("Remove of several at once, of which one was removed", func() error { return s.Remove(t.Context(), list[:3]...) })
+	step("Remove of what was removed", func() error { return s.Remove(t.Context(), list[0]) })
+	step("Close", s.Close)
+	step("Close again", s.Close)
+	step("Put of 10 bytes with a label of 5 into the volume that was closed", func() error {
+		_, err := s.Put(t.Context(), store.Payload, []byte("label"), payload(pattern(10)))
+		return err
+	})
+	step("Open after a kill", func() (err error) {
+		s, err = Open(s.fs, s.dir, s.options, startClock)
+		return err
+	})
+	step("Compact into a new volume", func() error {
+		done, err := s.Compact(t.Context(), volumeName(list[3]), moveAll)
+		if err == nil && !done.Gone {
+			err = errors.New("the volume is still there")
+		}
+		return err
+	})
 }
 
 // golden compares a text with a file of testdata.

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -29,6 +30,7 @@ import (
 type Options struct {
 	ShareLimit int64 // payloads of up to so many bytes share volumes: at most MaxShareLimit
 	VolumeSize int64 // a shared volume is closed when the next record would make it longer, in bytes
+	Reserve    int64 // bytes of the disk that are left for removals, tombstones, compaction and the catalogue; at most an eighth of the disk
 	Ahead      int64 // how far zeros are written ahead of the end of a shared volume, in bytes
 	Log        *slog.Logger
 }
@@ -38,7 +40,7 @@ const MaxShareLimit = treehash.LeafSize
 
 // Defaults returns the figures of a store that is used.
 func Defaults() Options {
-	return Options{ShareLimit: MaxShareLimit, VolumeSize: 1 << 30, Ahead: 4 << 20, Log: slog.New(slog.DiscardHandler)}
+	return Options{ShareLimit: MaxShareLimit, VolumeSize: 1 << 30, Reserve: 256 << 20, Ahead: 4 << 20, Log: slog.New(slog.DiscardHandler)}
 }
 
 // Store is a store.Store on volume files.
@@ -123,7 +125,7 @@ func (id volumeID) time() time.Time {
 func volumeOf(name string) (volumeID, bool) {
 	base, isVolume := strings.CutSuffix(name, suffix)
 	id, err := parseVolumeID(base)
-	return id, isVolume && err == nil
+	return id, isVolume && err == nil && id.String() == base // which has no capitals
 }
 
 // frame says which kind of volume has an id.
@@ -184,7 +186,7 @@ func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload 
 	case ctx.Err() != nil:
 		return store.Extent{}, ctx.Err()
 	}
-	a := &addition{records: []*record{r}}
+	a := &addition{records: []*record{r}, vital: kind == store.Tombstone}
 	s.appends.Do(a)
 	if a.err != nil {
 		return store.Extent{}, a.err
@@ -192,9 +194,21 @@ func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload 
 	return r.extent, nil
 }
 
+// ErrFull says that what is left of the disk is reserved.
+var ErrFull = fmt.Errorf("the rest of the disk is reserved for deletions and the catalogue: %w", syscall.ENOSPC) // read only
+
+// reserve is ErrFull if so many bytes more would use the reserve of the disk: on a disk without any room, nothing could be deleted.
+func (s *Store) reserve(size int64) error {
+	free, total, err := s.fs.Space(s.dir)
+	if err == nil && free-size < min(s.options.Reserve, total/8) {
+		err = ErrFull
+	}
+	return err
+}
+
 // Remove removes records: a volume of one record goes, in a shared one a removal is noted.
 func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
-	a := &addition{}
+	a := &addition{vital: true}
 	dirs := make(map[string]bool) // in which a volume is removed
 	for _, p := range at {
 		id, off, err := parsePlace(p)
@@ -206,6 +220,7 @@ func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
 			if err := s.removeVolume(f); err != nil {
 				return err
 			}
+			s.drop(id)
 			dirs[filepath.Dir(s.path(f))] = true
 			continue
 		}
@@ -226,6 +241,13 @@ func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
 		s.appends.Do(a)
 	}
 	return a.err
+}
+
+// drop forgets a shared volume whose file is gone.
+func (s *Store) drop(id volumeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.shared, id)
 }
 
 // Close closes the shared volume that is in use, so that the next Open need not read it. No other method may be running.

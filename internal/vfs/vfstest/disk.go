@@ -23,10 +23,14 @@ type Disk struct {
 	dirs  map[string]*dir  // guarded by mu
 	locks map[string]bool  // guarded by mu
 	ops   int              // guarded by mu
+	limit int64            // of bytes in files; 0: none; guarded by mu
 	down  bool             // the power has failed; guarded by mu
 
 	// Fault decides what happens to each operation; nil: all is well. It is called with the disk locked.
 	Fault func(Op) Fault
+
+	// Room says how much is free; nil: a lot.
+	Room func() int64
 }
 
 // Op is an operation that reaches the disk. Reads count too: they can fail.
@@ -58,6 +62,8 @@ type node struct {
 	data    []byte
 	synced  []byte
 	pending []write // since the last sync, in order
+
+	nameless bool // it was removed, or another file has its name
 }
 
 // write is a write, or with a nil data a truncation to off.
@@ -102,33 +108,44 @@ func (d *Disk) Crash() {
 }
 
 // Clone returns a disk with what is on this one, all of it durable.
-func (d *Disk) Clone() *Disk {
-	d.mu.Lock()
-	was := d.down
-	d.mu.Unlock()
-	clone := d.Reboot(Everything, nil)
+func (d *Disk) Clone() *Disk { return d.Snapshot(Everything, nil) }
+
+// Limit makes the disk full when its files have so many bytes: a write for which there is no room does what it can, and fails. 0 stands for no limit.
+func (d *Disk) Limit(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.down = was
-	return clone
+	d.limit = bytes
 }
 
 // Used returns the number of bytes in files.
 func (d *Disk) Used() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var n int64
+	return d.used()
+}
+
+// used returns the number of bytes in files. mu is held.
+func (d *Disk) used() (n int64) {
 	for _, f := range d.nodes {
 		n += int64(len(f.data))
 	}
 	return n
 }
 
-// Corrupt changes the byte at an offset of a file, as rot does: nothing is told of it.
+// Corrupt changes the byte at an offset of a file, as rot does: nothing is told of it, and it is there after a reboot too.
 func (d *Disk) Corrupt(path string, off int64, xor byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.nodes[path].data[off] ^= xor
+	n := d.nodes[filepath.Clean(path)]
+	n.data[off] ^= xor
+	if off < int64(len(n.synced)) {
+		n.synced[off] ^= xor
+	}
+	for _, w := range n.pending {
+		if at := off - w.off; at >= 0 && at < int64(len(w.data)) {
+			w.data[at] ^= xor
+		}
+	}
 }
 
 // Files returns the paths of all files, sorted.
@@ -236,7 +253,11 @@ func (d *Disk) Rename(from, to string) error {
 		if filepath.Dir(from) != filepath.Dir(to) {
 			return fmt.Errorf("vfstest: %s is renamed to another directory: %s", from, to)
 		}
+		if from == to {
+			return nil
+		}
 		delete(d.nodes, from)
+		d.unlink(to)
 		d.nodes[to] = n
 		parent := d.dirs[filepath.Dir(to)]
 		delete(parent.names, filepath.Base(from))
@@ -253,12 +274,20 @@ func (d *Disk) Remove(path string) error {
 		if _, err := d.node("remove", path); err != nil {
 			return err
 		}
-		delete(d.nodes, path)
+		d.unlink(path)
 		parent := d.dirs[filepath.Dir(path)]
 		delete(parent.names, filepath.Base(path))
 		parent.pending = append(parent.pending, change{name: filepath.Base(path)})
 		return nil
 	})
+}
+
+// unlink takes the name of a file away, if there is one. mu is held.
+func (d *Disk) unlink(path string) {
+	if n, ok := d.nodes[path]; ok {
+		n.nameless = true
+		delete(d.nodes, path)
+	}
 }
 
 // MkdirAll makes a directory and its parents. They are durable when it returns.
@@ -302,12 +331,17 @@ func (d *Disk) SyncDir(path string) error {
 		if !ok {
 			return notExist("syncdir", path)
 		}
-		for _, c := range parent.pending {
-			parent.apply(c)
-		}
-		parent.pending = nil
+		parent.sync()
 		return nil
 	})
+}
+
+// sync makes the names durable.
+func (p *dir) sync() {
+	for _, c := range p.pending {
+		p.apply(c)
+	}
+	p.pending = nil
 }
 
 func (p *dir) apply(c change) {
@@ -334,7 +368,7 @@ func (d *Disk) ReadFile(path string) (data []byte, err error) {
 	return data, err
 }
 
-// WriteFile makes a small file, durably and at once.
+// WriteFile makes a small file, durably and at once. It syncs the directory, as the file system of the operating system does.
 func (d *Disk) WriteFile(path string, data []byte) error {
 	path = filepath.Clean(path)
 	return d.do("writefile", path, func() error {
@@ -343,11 +377,22 @@ func (d *Disk) WriteFile(path string, data []byte) error {
 			return notExist("writefile", path)
 		}
 		n := &node{data: bytes.Clone(data), synced: bytes.Clone(data)}
+		d.unlink(path)
 		d.nodes[path] = n
 		parent.names[filepath.Base(path)] = true
+		parent.sync()
 		parent.synced[filepath.Base(path)] = n
 		return nil
 	})
+}
+
+// Space returns that there is a lot, unless Room says otherwise.
+func (d *Disk) Space(string) (free, total int64, err error) {
+	const size = 1 << 50
+	if d.Room != nil {
+		return d.Room(), size, nil
+	}
+	return size, size, nil
 }
 
 // Lock takes a lock that a reboot frees.

@@ -3,6 +3,7 @@ package vfstest
 import (
 	"io"
 	"io/fs"
+	"math"
 )
 
 // file is an open file. It works on after its name is removed.
@@ -49,8 +50,21 @@ func (f *file) WriteAt(p []byte, off int64) (n int, err error) {
 	case fault.Err != nil && !fault.After:
 		return 0, fault.Err
 	}
+	if room := f.room(off); room < int64(len(p)) {
+		f.node.write(p[:room], off)
+		return int(room), &fs.PathError{Op: "write", Path: f.path, Err: ErrNoSpace}
+	}
 	f.node.write(p, off)
 	return len(p), fault.Err
+}
+
+// room returns how many bytes can be written at an offset. The disk is locked.
+func (f *file) room(off int64) int64 {
+	if f.disk.limit == 0 {
+		return math.MaxInt64
+	}
+	end := int64(len(f.node.data)) + max(0, f.disk.limit-f.disk.used())
+	return max(0, end-off)
 }
 
 func (n *node) write(p []byte, off int64) {
@@ -90,6 +104,9 @@ func overwrite(data, p []byte, off int64) []byte {
 
 func (f *file) Sync() error {
 	return f.do("sync", func() error {
+		if f.node.nameless {
+			return notExist("sync", f.path)
+		}
 		for _, w := range f.node.pending {
 			f.node.synced = w.apply(f.node.synced)
 		}

@@ -23,9 +23,14 @@ const sector = 512
 
 // Reboot returns the disk as it is after the power came back. The old one stays down, with every file that was open on it. rnd is used for Anything only.
 func (d *Disk) Reboot(s Survival, rnd *rand.Rand) *Disk {
+	d.Crash()
+	return d.Snapshot(s, rnd)
+}
+
+// Snapshot returns the disk as it would be if the power failed now and came back. This one goes on.
+func (d *Disk) Snapshot(s Survival, rnd *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.down = true
 	after := New()
 	seen := map[*node]*node{}                               // a node is rebooted once
 	for _, path := range slices.Sorted(maps.Keys(d.dirs)) { // in an order, so that a seed gives the same disk again
