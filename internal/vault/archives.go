@@ -182,7 +182,10 @@ func (s *Service) bury(ctx context.Context, ref Ref, id string) error {
 	if err != nil {
 		return err
 	}
-	l := label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: id, At: d.At.UnixMilli()}
+	l := label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: id}
+	if !d.At.IsZero() { // catalogues of before did not note it
+		l.At = d.At.UnixMilli()
+	}
 	x, err := s.bytes.Put(ctx, store.Tombstone, l.encode(), treehash.NewStream(strings.NewReader(""), 0, nil))
 	if err != nil {
 		if d.Released && s.bytes.Remove(ctx, store.Place(d.Place)) == nil {
