@@ -389,7 +389,7 @@ func TestCompactionIsInterrupted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := Defaults()
 			o.VolumeSize = 8 << 20
-			s := openWith(t, vfs.OS(), o, ticking())
+			s := onDisk(t, vfstest.New(), o, ticking())
 			list := keepMany(t, s, 10, mib) // four are moved at a time
 			n := inFirst(list)
 			r := rowsOf(list)

@@ -131,7 +131,7 @@ func (c closing) isCopy(r io.ReaderAt, f frame, off int64) bool {
 	return err == nil && c.indexAt+h.length() != off
 }
 
-// encodeClosing returns what closes a volume: a record with all its removals, one with its index, and the block that says where they are.
+// encodeClosing returns what closes a volume: a record with all its removals, and one with its index; and the block that says where they are.
 func (v *shared) encodeClosing(now time.Time) ([]byte, closing) {
 	var b []byte
 	c := closing{numbers: v.numbers, finished: v.finished, spare: v.spare}
@@ -149,7 +149,7 @@ func (v *shared) encodeClosing(now time.Time) ([]byte, closing) {
 	}
 	c.indexAt = add(indexKind, encodeEntries(entries))
 	c.spare += int64(len(b)) + closingSize
-	return append(b, c.encode(v.frame)...), c
+	return b, c
 }
 
 // encodeInternal returns a record of a kind that only shared volumes have.

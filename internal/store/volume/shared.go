@@ -174,22 +174,29 @@ func (s *Store) finish(v *shared) error {
 	return errors.Join(err, file.Close())
 }
 
-// writeClosing writes the index of a volume behind its records, and cuts off what is behind that.
+// writeClosing writes the index of a volume behind its records, cuts off what is behind that, and closes the volume with the block that says where the index is. The block
+// comes after the sync of the index: who finds it need not read the index to know that it is there.
 func (s *Store) writeClosing(file vfs.File, v *shared) error {
-	b, c := v.encodeClosing(s.moment())
-	if _, err := file.WriteAt(b, v.end); err != nil {
+	index, c := v.encodeClosing(s.moment())
+	if _, err := file.WriteAt(index, v.end); err != nil {
 		return fmt.Errorf("write the index of a volume: %w", err)
 	}
-	end := v.end + int64(len(b))
+	end := v.end + int64(len(index))
 	if err := file.Truncate(end); err != nil {
 		return fmt.Errorf("cut off the zeros of a volume: %w", err)
 	}
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("sync a volume: %w", err)
 	}
+	if _, err := file.WriteAt(c.encode(v.frame), end); err != nil {
+		return fmt.Errorf("close a volume: %w", err)
+	}
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("sync a volume: %w", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v.end, v.numbers, v.spare = end, c.numbers, c.spare
+	v.end, v.numbers, v.spare = end+closingSize, c.numbers, c.spare
 	v.closed, v.index, v.entries, v.removals = true, c, nil, nil
 	return nil
 }
