@@ -1,8 +1,10 @@
 package catalogue
 
+import "errors"
+
 // Places change when a volume is compacted. What refers to a record can be found by what its label says.
 
-// Where is a place that a row refers to, and for how long.
+// Where is a place that a row refers to, and the vault of the row.
 type Where struct {
 	Place   string
 	VaultID int64
@@ -34,7 +36,7 @@ func (tx *Tx) WhereOutput(job string) (Where, error) {
 // MoveArchive makes an archive, or a deleted one whose bytes are still needed, refer to another place. ErrNotFound: it does not refer to from.
 func (tx *Tx) MoveArchive(id, from, to string) error {
 	err := tx.execOne(`UPDATE archives SET place = $3 WHERE archive_id = $1 AND place = $2`, id, from, to)
-	if err == ErrNotFound {
+	if errors.Is(err, ErrNotFound) {
 		err = tx.execOne(`UPDATE deleted_archives SET place = $3 WHERE archive_id = $1 AND place = $2 AND released = 0`, id, from, to)
 	}
 	return err
@@ -53,6 +55,16 @@ func (tx *Tx) MovePart(upload string, first int64, from, to string) error {
 // MoveOutput is MoveArchive for the output of a job.
 func (tx *Tx) MoveOutput(job, from, to string) error {
 	return tx.execOne(`UPDATE jobs SET output_place = $3 WHERE job_id = $1 AND output_place = $2`, job, from, to)
+}
+
+// RefersInto reports whether anything refers to a place that begins with a name and a colon. It reads whole tables.
+func (tx *Tx) RefersInto(name string) (refers bool, err error) {
+	from, to := name+":", name+";" // the next character
+	err = tx.scanIn(tx.long, []any{&refers}, `SELECT EXISTS (SELECT 1 FROM archives WHERE place >= $1 AND place < $2)
+		OR EXISTS (SELECT 1 FROM deleted_archives WHERE place >= $1 AND place < $2 AND released = 0 OR tombstone >= $1 AND tombstone < $2)
+		OR EXISTS (SELECT 1 FROM parts WHERE place >= $1 AND place < $2)
+		OR EXISTS (SELECT 1 FROM jobs WHERE output_place >= $1 AND output_place < $2)`, []any{from, to})
+	return refers, err
 }
 
 // Referrer is what refers to a place.

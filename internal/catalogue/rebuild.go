@@ -88,7 +88,7 @@ func (tx *Tx) FoundVaults() ([]FoundVault, error) {
 		AND NOT EXISTS (SELECT 1 FROM vaults v WHERE v.account_id = f.account_id AND v.name = f.vault) GROUP BY account_id, vault ORDER BY account_id, vault`)
 }
 
-// FoundAccounts returns the accounts that records name and no row does.
+// FoundAccounts returns the accounts that have vaults and no row.
 func (tx *Tx) FoundAccounts() (ids []string, err error) {
 	err = each[accountID](tx, func(id accountID) error {
 		ids = append(ids, string(id))
@@ -259,7 +259,7 @@ func (tx *Tx) CountRebuilt() (RebuildCounts, error) {
 			AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.upload_id = f.upload_id))`)
 }
 
-// MissingArchives returns up to limit ids of those that RebuildCounts counts as Missing, after an id.
+// MissingArchives returns up to limit of those archives that RebuildCounts counts as Missing, after an id.
 func (tx *Tx) MissingArchives(after string, limit int) ([]Archive, error) {
 	return all[Archive](tx, `SELECT `+archiveColumns+` FROM known k WHERE archive_id > $1 AND `+absent+`
 		AND NOT EXISTS (SELECT 1 FROM found f WHERE f.archive_id = k.archive_id AND f.what = 'deleted') ORDER BY archive_id LIMIT $2`, after, limit)

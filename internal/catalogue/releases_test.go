@@ -466,3 +466,24 @@ func TestReferrers(t *testing.T) {
 		})
 	}
 }
+
+func TestRefersInto(t *testing.T) {
+	db := openNew(t)
+	id := newVault(t, db, "photos")
+	at := func(a Archive, place string) Archive { a.Place = place; return a }
+	update(t, db, func(tx *Tx) error {
+		gone := at(archiveRow(id, "gone", 1), "b:64")
+		return errors.Join(
+			tx.InsertArchive(at(archiveRow(id, "live", 1), "a:64")), tx.InsertArchive(gone), tx.DeleteArchive(gone, epoch), tx.Bury("gone", "c:1"), tx.ReleaseDeleted("gone"),
+			tx.InsertUpload(openUpload(id, "u")), putPart(tx, "u", 0, "d:77"),
+		)
+	})
+	for name, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true, "e": false, "a:6": false, "": false} {
+		view(t, db, func(tx *Tx) error {
+			if got, err := tx.RefersInto(name); err != nil || got != want {
+				t.Errorf("RefersInto(%q) = %t, %v", name, got, err)
+			}
+			return nil
+		})
+	}
+}

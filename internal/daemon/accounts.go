@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 	"time"
 
@@ -113,6 +114,18 @@ func credentialsFile(k access.Key) []byte {
 	return fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_account_id = %s\n", k.ID, k.Secret, k.Account)
 }
 
+// savedKey reads such a file.
+var savedKey = regexp.MustCompile(`aws_access_key_id = (\S+)\s+aws_secret_access_key = (\S+)\s+aws_account_id = ([0-9]{12})`) // read only
+
+// parseCredentials returns the key in a file that credentialsFile has made, false if there is none.
+func parseCredentials(b []byte) (access.Key, bool) {
+	m := savedKey.FindSubmatch(b)
+	if m == nil {
+		return access.Key{}, false
+	}
+	return access.Key{ID: string(m[1]), Secret: string(m[2]), Account: string(m[3])}, true
+}
+
 // NewAccount makes an account with a key in the catalogue of a configuration. The server may be running; it knows the key at once.
 func NewAccount(ctx context.Context, c config.Config, name string, now time.Time) (access.Key, error) {
 	var key access.Key
@@ -153,11 +166,9 @@ func NewKey(ctx context.Context, c config.Config, account string, now time.Time)
 // withCatalogue runs a change on the catalogue of a configuration, which has to exist: an administrator who names the wrong directory
 // should hear of it.
 func withCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) error) error {
-	f, err := vfs.OS().Open(c.CataloguePath())
-	if err != nil {
-		return fmt.Errorf("there is no catalogue at %s: start the server once, or name its directory with --data: %w", c.CataloguePath(), err)
+	if err := hasCatalogue(c); err != nil {
+		return err
 	}
-	f.Close()
 	rows, err := catalogue.OpenSQLite(ctx, c.CataloguePath())
 	if err != nil {
 		return err

@@ -146,10 +146,12 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 			return wrong, err
 		}
 	}
-	if same, err := s.isCredentials(ctx); err != nil || !same {
-		if err := errors.Join(err, found(s.config.CredentialsPath(), "the file has not the key of the first account as the catalogue has it")); err != nil {
-			return wrong, err
-		}
+	same, err := s.isCredentials(ctx)
+	if err == nil && !same {
+		err = found(s.config.CredentialsPath(), "the file has not the key of the first account as the catalogue has it")
+	}
+	if err != nil {
+		return wrong, err
 	}
 	if !t.Data {
 		return wrong, nil
@@ -178,11 +180,11 @@ func (s *stores) isCredentials(ctx context.Context) (bool, error) {
 	}
 	same := false
 	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		m := savedKey.FindSubmatch(b)
-		if m == nil {
+		saved, ok := parseCredentials(b)
+		if !ok {
 			return nil
 		}
-		k, err := tx.AccessKey(string(m[1]))
+		k, err := tx.AccessKey(saved.ID)
 		same = err == nil && bytes.Equal(b, credentialsFile(access.Key{ID: k.ID, Account: k.AccountID, Secret: k.Secret}))
 		if errors.Is(err, catalogue.ErrNotFound) {
 			return nil

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -112,7 +111,7 @@ func exists(disk vfs.FS, path string) (bool, error) {
 
 // begin makes the file of the new catalogue: of the newest copy that is whole, or empty.
 func (r *rebuild) begin(path string) error {
-	for _, suffix := range []string{"", "-wal", "-shm"} { // of a rebuild that was interrupted
+	for _, suffix := range databaseFiles() { // of a rebuild that was interrupted
 		if err := r.disk.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -130,7 +129,11 @@ func (r *rebuild) begin(path string) error {
 			r.report.Backup = &b
 			return copyFile(r.disk, b.Path, path)
 		}
-		f := Finding{Severity: Wrong, Place: b.Path, Problem: "this copy of the catalogue is damaged; an older one is looked for"}
+		problem := "this copy of the catalogue is damaged"
+		if err != nil {
+			problem = "this copy of the catalogue cannot be read: " + err.Error()
+		}
+		f := Finding{Severity: Wrong, Place: b.Path, Problem: problem + "; an older one is looked for"}
 		if err := r.fn(Event{Finding: &f}); err != nil {
 			return err
 		}
@@ -156,16 +159,13 @@ func copyFile(disk vfs.FS, from, to string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// savedKey reads the file of the first key.
-var savedKey = regexp.MustCompile(`aws_access_key_id = (\S+)\s+aws_secret_access_key = (\S+)\s+aws_account_id = ([0-9]{12})`) // read only
-
 // accounts makes rows of accounts of which only the ids are known. The first account can be told from the configuration or the file of its key.
 func (r *rebuild) accounts(ctx context.Context) error {
 	ids := r.report.Accounts
 	first, key := r.config.RootAccount, access.Key{}
 	b, err := r.disk.ReadFile(r.config.CredentialsPath())
-	if m := savedKey.FindStringSubmatch(string(b)); err == nil && m != nil {
-		first, key = m[3], access.Key{ID: m[1], Secret: m[2], Account: m[3]}
+	if k, ok := parseCredentials(b); err == nil && ok {
+		first, key = k.Account, k
 	}
 	if first == "" && len(ids) == 1 {
 		first = ids[0]
@@ -174,8 +174,10 @@ func (r *rebuild) accounts(ctx context.Context) error {
 	err = r.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		for _, id := range ids {
 			name := "account-" + id
-			if _, err := tx.AccountNamed(firstName); id == first && errors.Is(err, catalogue.ErrNotFound) {
-				name = firstName
+			if id == first {
+				if _, err := tx.AccountNamed(firstName); errors.Is(err, catalogue.ErrNotFound) {
+					name = firstName
+				}
 			}
 			if err := tx.InsertAccount(catalogue.Account{ID: id, Name: name, CreatedAt: now}); err != nil {
 				return err
@@ -206,23 +208,23 @@ func (r *rebuild) identify(ctx context.Context) error {
 	return r.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.ReplaceIdentity(id) })
 }
 
+// databaseFiles are what the names of the files of an SQLite database end with.
+func databaseFiles() []string { return []string{"", "-wal", "-shm"} }
+
 // put puts the new catalogue in its place.
 func (r *rebuild) put(from, to string, there bool) error {
 	if err := r.rows.Close(); err != nil { // which leaves everything in one file
 		return err
 	}
 	r.closers = r.closers[:len(r.closers)-1]
-	if there {
-		r.report.Replaced = to + ".replaced-" + r.now().UTC().Format(backupLayout)
-		if err := r.disk.Rename(to, r.report.Replaced); err != nil {
+	aside := to + ".replaced-" + r.now().UTC().Format(backupLayout)
+	for _, suffix := range databaseFiles() { // what is left of one that was lost would be taken for that of the new one
+		if err := r.disk.Rename(to+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	for _, suffix := range []string{"-wal", "-shm"} { // of the catalogue that was lost: they would be taken for those of the new one
-		err := r.disk.Rename(to+suffix, to+".replaced-"+r.now().UTC().Format(backupLayout)+suffix)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if there {
+		r.report.Replaced = aside
 	}
 	if err := r.disk.Rename(from, to); err != nil {
 		return err

@@ -103,11 +103,11 @@ func askServer(ctx context.Context, c config.Config, t Task, fn func(Event) erro
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
 		return true, fmt.Errorf("the server at %s refuses the task: %s: %s", d.Endpoint, res.Status, bytes.TrimSpace(text))
 	}
-	return true, listen(ctx, res.Body, fn)
+	return true, receive(ctx, res.Body, fn)
 }
 
-// listen gives the events of a task to fn. One that ends without a result was cut off.
-func listen(ctx context.Context, r io.Reader, fn func(Event) error) error {
+// receive gives the events of a task to fn. One that ends without a result was cut off.
+func receive(ctx context.Context, r io.Reader, fn func(Event) error) error {
 	for lines := json.NewDecoder(r); ; {
 		var e Event
 		if err := lines.Decode(&e); err != nil {

@@ -96,9 +96,10 @@ type Inspection struct {
 
 // Damage is something in a volume that is not as it was written.
 type Damage struct {
-	Place Place  // of the record; of the volume, when it is none of a record
-	Label []byte // nil when it cannot be read
-	Err   error  // what is wrong
+	Volume string // the name of the volume
+	Place  Place  // of the record; empty when it is not a record that is damaged
+	Label  []byte // nil when it cannot be read
+	Err    error  // what is wrong
 }
 
 // Fate is what becomes of a record when its volume is compacted.
@@ -114,9 +115,11 @@ const (
 
 // Compaction decides on the records of a volume.
 type Compaction struct {
-	Pace  func(ctx context.Context, n int) error
-	Fate  func(ctx context.Context, x Extent) (Fate, error)
-	Moved func(ctx context.Context, moves []Moved) (stale []Place, err error) // makes what refers to the old places refer to the new ones; stale are new places that nothing refers to
+	Pace func(ctx context.Context, n int) error
+	Fate func(ctx context.Context, x Extent) (Fate, error)
+	// Refers reports whether anything refers to a record of a volume. It is asked before a volume goes in which there are bytes that cannot be read.
+	Refers func(ctx context.Context, volume string) (bool, error)
+	Moved  func(ctx context.Context, moves []Moved) (stale []Place, err error) // makes what refers to the old places refer to the new ones; stale are new places that nothing refers to
 }
 
 // Moved is a record that has a copy.

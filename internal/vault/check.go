@@ -409,7 +409,7 @@ func (c *checker) volumes() error {
 	for i, v := range list {
 		c.progress("volumes", int64(i), int64(len(list)))
 		if err := volumes.Inspect(c.ctx, v.Name, store.Inspection{
-			Data: c.Data, Pace: c.Pace, Record: c.found, Damage: func(d store.Damage) error { return c.damaged(d) },
+			Data: c.Data, Pace: c.Pace, Record: c.found, Damage: c.damaged,
 		}); err != nil {
 			return err
 		}

@@ -58,7 +58,7 @@ func (s *Service) worthCompacting(v store.Volume) bool {
 func (s *Service) compact(ctx context.Context, volumes store.Volumes, v store.Volume, pace func(context.Context, int) error) (store.Compacted, error) {
 	s.moving.Lock()
 	defer s.moving.Unlock()
-	c, err := volumes.Compact(ctx, v.Name, store.Compaction{Pace: pace, Fate: s.fate, Moved: s.moved})
+	c, err := volumes.Compact(ctx, v.Name, store.Compaction{Pace: pace, Fate: s.fate, Refers: s.refersInto, Moved: s.moved})
 	for _, d := range c.Damaged {
 		s.log.Error("a volume cannot be compacted: a record in it is damaged", "volume", v.Name, "place", d.Place, "label", string(d.Label), "error", d.Err)
 	}
@@ -66,6 +66,15 @@ func (s *Service) compact(ctx context.Context, volumes store.Volumes, v store.Vo
 		s.log.Info("a volume was compacted", "volume", v.Name, "bytes", c.Bytes, "moved", c.Moved, "dropped", c.Dropped)
 	}
 	return c, err
+}
+
+// refersInto reports whether a row refers to a record of a volume.
+func (s *Service) refersInto(ctx context.Context, volume string) (refers bool, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+		refers, err = tx.RefersInto(volume)
+		return err
+	})
+	return refers, err
 }
 
 // moved makes the rows of records that were moved refer to their new places. It returns the new places of those that nothing refers to any more.

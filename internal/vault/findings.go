@@ -54,8 +54,8 @@ func orphan(x store.Extent) Finding {
 
 // findingsOf says what damage means: to whom it is done, if a row refers to the record; otherwise it is what a crash left.
 func (s *Service) findingsOf(ctx context.Context, d store.Damage) (findings []Finding, err error) {
-	if strings.HasSuffix(string(d.Place), ":0") { // of the volume itself
-		return []Finding{{Severity: Wrong, Place: string(d.Place), Problem: d.Err.Error() + "; no archive depends on it"}}, nil
+	if d.Place == "" {
+		return []Finding{{Severity: Wrong, Place: d.Volume, Problem: d.Err.Error() + "; no archive depends on it"}}, nil
 	}
 	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
 		findings = nil

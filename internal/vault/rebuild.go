@@ -2,12 +2,12 @@ package vault
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -109,7 +109,7 @@ func (b *builder) damage(d store.Damage) error {
 	b.done.Unreadable++
 	l, _ := parseLabel(d.Label)
 	err := b.Report(Finding{
-		Severity: Wrong, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, Place: string(d.Place),
+		Severity: Wrong, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, Place: cmp.Or(string(d.Place), d.Volume),
 		Problem: "a record cannot be read: " + d.Err.Error(),
 	})
 	if err != nil || l.Archive == "" {
@@ -272,8 +272,8 @@ func (s *Service) readManifest(ctx context.Context, m catalogue.Found) (whole ca
 		end += p.Size
 		parts = append(parts, p)
 	}
-	if sum := tree.Sum(); err == nil && (len(parts) == 0 || end != whole.Size || hex.EncodeToString(whole.TreeHash) != sum.String()) {
-		err = io.ErrUnexpectedEOF
+	if sum := tree.Sum(); err == nil && (len(parts) == 0 || end != whole.Size || !bytes.Equal(whole.TreeHash, sum[:])) {
+		err = fmt.Errorf("the list of parts has %d bytes with the tree hash %s, and says %d with %x", end, sum, whole.Size, whole.TreeHash)
 	}
 	return whole, parts, err
 }

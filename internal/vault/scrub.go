@@ -41,7 +41,6 @@ func (s *Service) Scrub(ctx context.Context, in Inspection) (Scrubbed, error) {
 	if err != nil {
 		return Scrubbed{}, err
 	}
-	in.Data = true
 	for i, v := range list {
 		if in.Progress != nil {
 			in.Progress("volumes", int64(i), int64(len(list)))

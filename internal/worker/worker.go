@@ -1,4 +1,4 @@
-// Package worker runs what nobody waits for: it finishes jobs, takes inventories, expires, releases, sweeps. What each of these means is in
+// Package worker runs what nobody waits for: it finishes jobs, takes inventories, expires, releases, sweeps, compacts, scrubs, and has the catalogue copied. What each of these means is in
 // package vault; this package knows only when.
 package worker
 
@@ -161,6 +161,9 @@ func (w *Worker) scrub(ctx context.Context) {
 		}
 		return nil
 	}})
+	if errors.Is(err, vault.ErrScrubbing) {
+		return // an administrator's
+	}
 	if w.failed(ctx, "the scrub", err); err == nil {
 		w.Log.Info("everything was verified", "records", done.Records, "bytes", done.Bytes, "faults", done.Faults)
 	}

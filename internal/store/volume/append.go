@@ -174,7 +174,7 @@ func (s *Store) ready(size int64, records uint32) error {
 	return s.create()
 }
 
-// closeCurrent closes the volume that is in use, unless nothing was appended since it was closed before.
+// closeCurrent closes the volume that is in use.
 func (s *Store) closeCurrent() error {
 	return errors.Join(s.writeClosing(s.file, s.current), s.file.Close())
 }

@@ -31,7 +31,7 @@ func (s *Store) Compact(ctx context.Context, name string, c store.Compaction) (s
 	case !can:
 		return store.Compacted{}, nil
 	case v.partial != nil:
-		return store.Compacted{Damaged: []store.Damage{{Place: place(id, 0), Err: v.partial}}}, nil
+		return store.Compacted{Damaged: []store.Damage{{Volume: name, Err: v.partial}}}, nil
 	}
 	m := &mover{Compaction: c, ctx: ctx, s: s, v: v}
 	gone, err := m.open()
@@ -55,6 +55,7 @@ type mover struct {
 	bytes   int
 	left    []store.Place // whose copies something refers to now
 	stays   bool          // something in the volume has to stay where it is
+	unknown bool          // there are bytes in the volume that nobody can read
 }
 
 // moveBatch is how many bytes are copied between two transactions.
@@ -98,6 +99,11 @@ func (m *mover) run() (bool, error) {
 	if err := m.flush(); err != nil || m.stays {
 		return false, err
 	}
+	if m.unknown {
+		if needed, err := m.Refers(m.ctx, m.v.id.String()); err != nil || needed {
+			return false, err
+		}
+	}
 	if err := m.keepRemovals(removals); err != nil {
 		return false, err
 	}
@@ -132,9 +138,7 @@ func (m *mover) entry(r io.ReaderAt, e entry) error {
 		})
 	}
 	if err != nil {
-		m.stays = true
-		m.done.Damaged = append(m.done.Damaged, store.Damage{Place: place(m.v.id, e.off), Label: x.Label, Err: err})
-		return nil
+		return m.damaged(e, x, err)
 	}
 	fate, err := m.Fate(m.ctx, x)
 	switch {
@@ -145,7 +149,6 @@ func (m *mover) entry(r io.ReaderAt, e entry) error {
 	case fate == store.Drop:
 		m.done.Dropped++
 	default:
-		h.number = 0
 		c := newRecord(h, x.Label, payload.Bytes())
 		c.extent = x
 		m.copies = append(m.copies, c)
@@ -158,24 +161,27 @@ func (m *mover) entry(r io.ReaderAt, e entry) error {
 // remains decides on what a crash left. It never happened, and goes with the volume; but a record that was damaged in just the volume that was in use
 // looks the same, and stays for as long as somebody may know it.
 func (m *mover) remains(r io.ReaderAt, e entry) error {
+	m.unknown = true
 	h, x, _, err := readRecord(r, m.v.frame, e.off)
 	if err == nil && (h.kind > store.Tombstone || m.s.isRemoved(m.v.id, h.number)) {
 		return nil
 	}
-	if err != nil {
+	return m.damaged(e, x, fmt.Errorf("%w: what is needed was damaged when the server was killed", errNoRecord))
+}
+
+// damaged decides on a record that is not whole: it cannot be moved, and the volume stays while anybody needs it.
+func (m *mover) damaged(e entry, x store.Extent, err error) error {
+	if x.Kind == 0 { // nothing of it can be read
 		x = store.Extent{Place: place(m.v.id, e.off), Created: m.v.id.time()}
 	}
-	fate, err := m.Fate(m.ctx, x)
-	switch {
-	case err != nil:
-		return err
-	case fate == store.Drop:
-		return nil
-	case fate == store.Move:
-		err := fmt.Errorf("%w: what is needed was damaged when the server was killed", errNoRecord)
-		m.done.Damaged = append(m.done.Damaged, store.Damage{Place: x.Place, Label: x.Label, Err: err})
+	fate, failed := m.Fate(m.ctx, x)
+	if failed != nil || fate == store.Drop {
+		return failed
 	}
 	m.stays = true
+	if fate == store.Move {
+		m.done.Damaged = append(m.done.Damaged, store.Damage{Volume: m.v.id.String(), Place: x.Place, Label: x.Label, Err: err})
+	}
 	return nil
 }
 

@@ -23,7 +23,9 @@ func fateIs(f store.Fate) func(context.Context, store.Extent) (store.Fate, error
 func movedTo(context.Context, []store.Moved) ([]store.Place, error) { return nil, nil }
 
 // moveAll moves everything.
-var moveAll = store.Compaction{Fate: fateIs(store.Move), Moved: movedTo} // read only
+var moveAll = store.Compaction{Fate: fateIs(store.Move), Refers: refersNever, Moved: movedTo} // read only
+
+func refersNever(context.Context, string) (bool, error) { return false, nil }
 
 // rows are what refers to records, as a catalogue does: the records of a test by their places. They can be used by several goroutines.
 type rows struct {
@@ -67,7 +69,7 @@ func (r *rows) moved(_ context.Context, moves []store.Moved) (stale []store.Plac
 	return stale, nil
 }
 
-func (r *rows) compaction() store.Compaction { return store.Compaction{Fate: r.fate, Moved: r.moved} }
+func (r *rows) compaction() store.Compaction { return store.Compaction{Fate: r.fate, Refers: refersNever, Moved: r.moved} }
 
 // forget takes the row of a record away. It reports the record's place.
 func (r *rows) forget(label string) store.Place {
@@ -94,6 +96,9 @@ func (r *rows) list() (list []kept) {
 // compacted compacts the volume of a place.
 func compacted(t testing.TB, s *Store, at store.Place, c store.Compaction) store.Compacted {
 	t.Helper()
+	if c.Refers == nil {
+		c.Refers = refersNever
+	}
 	done, err := s.Compact(t.Context(), volumeName(at), c)
 	if err != nil {
 		t.Fatalf("Compact: %v", err)

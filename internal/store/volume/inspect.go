@@ -55,10 +55,10 @@ func (s *Store) Walk(ctx context.Context, fn func(store.Extent) error) error {
 	}
 	for _, v := range volumes {
 		err := s.Inspect(ctx, v.Name, store.Inspection{Record: fn, Damage: func(d store.Damage) error {
-			if id, off, err := parsePlace(d.Place); err == nil && off >= volumeHeaderSize {
-				return fn(store.Extent{Place: d.Place, Created: id.time()})
+			if d.Place == "" {
+				return nil
 			}
-			return nil
+			return fn(store.Extent{Place: d.Place, Created: v.Since})
 		}})
 		if err != nil {
 			return err
@@ -104,12 +104,16 @@ type inspector struct {
 	file vfs.File
 }
 
-// damage reports what is wrong at an offset.
+// damage reports what is wrong with the record at an offset; at offset 0, with the volume itself.
 func (in *inspector) damage(off int64, label []byte, err error) error {
 	if errors.Is(err, errFormat) {
 		return fmt.Errorf("volume %s: %w", in.f.id, err)
 	}
-	return in.Damage(store.Damage{Place: place(in.f.id, off), Label: label, Err: err})
+	d := store.Damage{Volume: in.f.id.String(), Label: label, Err: err}
+	if off >= volumeHeaderSize {
+		d.Place = place(in.f.id, off)
+	}
+	return in.Damage(d)
 }
 
 func (in *inspector) pace(n int64) error {
@@ -165,10 +169,11 @@ func (in *inspector) padding(r io.ReaderAt, off int64, h recordHeader) error {
 	if err != nil || in.f.shared {
 		return err
 	}
-	if size, err := in.file.Size(); err != nil || size != off+h.length() {
-		return fmt.Errorf("%w: the file has %d bytes, its record ends at %d: %w", errNoRecord, size, off+h.length(), err)
+	size, err := in.file.Size()
+	if err == nil && size != off+h.length() {
+		err = fmt.Errorf("%w: the file has %d bytes, its record ends at %d", errNoRecord, size, off+h.length())
 	}
-	return nil
+	return err
 }
 
 // shared goes through a volume of many records.

@@ -116,6 +116,22 @@ func (s *scanned) gap(next int64) {
 	}
 }
 
+// lastByte returns the offset behind the last byte between two offsets that is not zero, brought to a multiple of the alignment; from if there is none.
+func lastByte(r io.ReaderAt, from, to int64) int64 {
+	for to > from {
+		at := max(from, to-windowSize)
+		b, err := readSome(r, at, int(to-at))
+		if err != nil {
+			return to
+		}
+		if n := len(bytes.TrimRight(b, "\x00")); n > 0 {
+			return (at + int64(n) + alignment - 1) &^ (alignment - 1)
+		}
+		to = at
+	}
+	return from
+}
+
 // next returns the first offset from at on where something may begin, size if there is none.
 func (s *scanned) next(r io.ReaderAt, at, size int64) int64 {
 	for at < size {

@@ -146,8 +146,12 @@ const maxVoid = 64 << 20
 func (s *Store) recover(file vfs.File, f frame, size int64) (*shared, []removal, error) {
 	v := &shared{frame: f, finished: true}
 	found := scan(file, f, size)
+	whole := len(found.entries)
+	if whole > 0 && found.bad == 0 {
+		found.gap(lastByte(file, found.end, size)) // it may have been a record that was acknowledged: nothing is overwritten or cut off but zeros
+	}
 	v.end, v.entries, v.removals, v.numbers, v.spare = found.end, found.entries, found.removals, found.numbers, found.spare
-	if v.void = len(v.entries) == 0 && found.bad == 0 && size <= maxVoid; v.void {
+	if v.void = whole == 0 && found.bad == 0 && size <= maxVoid; v.void {
 		s.options.Log.Info("a shared volume has no record: it was begun when the server was killed", "volume", f.id)
 		return v, nil, nil
 	}
