@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"modernc.org/sqlite"
 )
 
 // Copy writes a consistent copy of the catalogue, as it is at one moment, to a file that is empty or missing. The catalogue can be used meanwhile. The caller syncs the file.
@@ -32,4 +34,18 @@ func (db *DB) Size(ctx context.Context) (size int64, err error) {
 		return err
 	})
 	return size, err
+}
+
+// Checkpoint writes the log into the file, as far as nobody reads what was there before. What cannot be read of either is no error: it stays as it is.
+func (db *DB) Checkpoint(ctx context.Context) error {
+	conn, err := sql.Open("sqlite", db.source)
+	if err != nil {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+	var damaged *sqlite.Error
+	if errors.As(err, &damaged) {
+		err = nil
+	}
+	return errors.Join(err, conn.Close())
 }

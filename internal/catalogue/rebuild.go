@@ -44,11 +44,16 @@ func (tx *Tx) StartRebuild() error {
 	return tx.run(
 		`DROP TABLE IF EXISTS found`,
 		`DROP TABLE IF EXISTS known`,
+		`DROP TABLE IF EXISTS known_parts`,
+		`DROP TABLE IF EXISTS gone`,
 		`CREATE TABLE found (place TEXT NOT NULL PRIMARY KEY, what TEXT NOT NULL, account_id TEXT NOT NULL, vault TEXT NOT NULL, archive_id TEXT NOT NULL,
 			upload_id TEXT NOT NULL, first BIGINT NOT NULL, part_size BIGINT NOT NULL, description TEXT NOT NULL, created_at BIGINT NOT NULL,
 			size BIGINT NOT NULL, tree_hash BLOB NOT NULL)`,
 		`CREATE TABLE known AS SELECT `+archiveColumns+` FROM archives`,
 		`CREATE INDEX known_archives ON known (archive_id)`,
+		`CREATE INDEX known_places ON known (place)`,
+		`CREATE TABLE known_parts AS SELECT `+partColumns+` FROM parts`,
+		`CREATE INDEX known_parts_of_upload ON known_parts (upload_id, first)`,
 		`DELETE FROM archives`, `DELETE FROM parts`, `DELETE FROM jobs`, `DELETE FROM releases`,
 		// Changes are counted anew: of those before, no inventory is left that would list what was deleted.
 		`UPDATE deleted_archives SET added = 0, removed = 0, released = 1, tombstone = CASE WHEN tombstone IS NULL THEN NULL ELSE '' END`,
@@ -66,12 +71,30 @@ func (tx *Tx) IndexFound() error {
 	return tx.run(
 		`CREATE INDEX found_archives ON found (archive_id, what)`,
 		`CREATE INDEX found_parts ON found (upload_id, first, what)`,
+		`CREATE TABLE gone AS SELECT archive_id FROM deleted_archives UNION SELECT archive_id FROM found WHERE what = 'deleted'`,
+		`CREATE UNIQUE INDEX gone_archives ON gone (archive_id)`,
 	)
 }
 
 // WasKnown reports whether the catalogue had an archive when the rebuild began.
 func (tx *Tx) WasKnown(archive string) (bool, error) {
 	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM known WHERE archive_id = $1)`, archive)
+}
+
+// KnownAt returns the archive that the catalogue had at a place when the rebuild began, as a record of which the label cannot be read.
+func (tx *Tx) KnownAt(place string) (Found, error) {
+	return one[Found](tx, `SELECT k.place, CASE WHEN k.upload_id IS NULL THEN 'archive' ELSE 'multipart' END, v.account_id, v.name, k.archive_id,
+		COALESCE(k.upload_id, ''), 0, 0, k.description, k.created_at, k.size, k.tree_hash FROM known k JOIN vaults v ON v.vault_id = k.vault_id WHERE k.place = $1`, place)
+}
+
+// KnownParts returns the parts that an archive had when the rebuild began, by offset, and its size and tree hash.
+func (tx *Tx) KnownParts(archive, upload string) (whole Part, parts []Part, err error) {
+	k, err := one[Archive](tx, `SELECT `+archiveColumns+` FROM known WHERE archive_id = $1`, archive)
+	if err != nil {
+		return whole, nil, err
+	}
+	parts, err = all[Part](tx, `SELECT `+partColumns+` FROM known_parts WHERE upload_id = $1 ORDER BY first`, upload)
+	return Part{Size: k.Size, TreeHash: k.TreeHash}, parts, err
 }
 
 // FoundVault is a vault that records name and no row does.
@@ -102,7 +125,7 @@ type accountID string
 func (a *accountID) fields() []any { return []any{(*string)(a)} }
 
 // gone selects the archives that were deleted.
-const gone = `(SELECT archive_id FROM deleted_archives UNION SELECT archive_id FROM found WHERE what = 'deleted')`
+const gone = `(SELECT archive_id FROM gone)`
 
 // absent holds for a known archive of which the medium has no record that makes it one. One of which only parts are missing is not absent.
 const absent = `NOT EXISTS (SELECT 1 FROM found g WHERE g.archive_id = k.archive_id AND g.what IN ('archive', 'multipart'))`
@@ -128,6 +151,9 @@ func (tx *Tx) FoundPart(upload string, first int64, tree []byte) (Found, error) 
 		upload, first, tree)
 }
 
+// LostPlace is the place of a part that is on no medium any more.
+const LostPlace = "lost"
+
 // InsertAssembled makes rows of an archive, its upload and its parts. An archive that is there already stays if it is younger.
 func (tx *Tx) InsertAssembled(m Found, size int64, tree []byte, parts []Part) error {
 	v, err := tx.Vault(m.Account, m.Vault)
@@ -137,13 +163,13 @@ func (tx *Tx) InsertAssembled(m Found, size int64, tree []byte, parts []Part) er
 	if other, err := tx.Archive(m.Archive); err == nil && !m.CreatedAt.After(other.CreatedAt) {
 		return nil
 	}
-	for _, s := range []string{`DELETE FROM archives WHERE archive_id = $1`, `DELETE FROM uploads WHERE archive_id = $1`} {
-		if err := tx.exec(s, m.Archive); err != nil {
+	if err := tx.exec(`DELETE FROM archives WHERE archive_id = $1`, m.Archive); err != nil {
+		return err
+	}
+	for _, s := range []string{`DELETE FROM uploads WHERE upload_id = $1`, `DELETE FROM parts WHERE upload_id = $1`} {
+		if err := tx.exec(s, m.Upload); err != nil {
 			return err
 		}
-	}
-	if err := tx.exec(`DELETE FROM parts WHERE upload_id = $1`, m.Upload); err != nil {
-		return err
 	}
 	for _, p := range parts {
 		if err := tx.exec(`INSERT INTO parts (`+partColumns+`) VALUES ($1, $2, $3, $4, $5)`, p.UploadID, p.First, p.Size, p.TreeHash, p.Place); err != nil {
@@ -163,8 +189,8 @@ func (tx *Tx) InsertAssembled(m Found, size int64, tree []byte, parts []Part) er
 }
 
 // InsertFoundUploads makes rows of uploads that are not complete, and of their parts: of several for one offset the youngest counts.
-func (tx *Tx) InsertFoundUploads() error {
-	return tx.run(
+func (tx *Tx) InsertFoundUploads(now time.Time) error {
+	err := tx.run(
 		`INSERT INTO uploads (upload_id, vault_id, archive_id, created_at, active_at, part_size, description, state)
 			SELECT f.upload_id, v.vault_id, MIN(f.archive_id), MIN(f.created_at), MAX(f.created_at), MAX(f.part_size), MAX(f.description), 'open'
 			FROM found f JOIN vaults v ON v.account_id = f.account_id AND v.name = f.vault
@@ -176,6 +202,10 @@ func (tx *Tx) InsertFoundUploads() error {
 				ORDER BY g.created_at DESC, g.place LIMIT 1)`,
 		`UPDATE uploads SET revision = revision + 1 WHERE state = 'open'`,
 	)
+	if err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE uploads SET active_at = $1 WHERE state = 'open'`, millis(now)) // who was away may go on
 }
 
 // InsertFoundDeletions remembers the deletions that the medium or the copy knows of.
@@ -253,8 +283,7 @@ func (tx *Tx) CountRebuilt() (RebuildCounts, error) {
 	return one[RebuildCounts](tx, `SELECT (SELECT COUNT(*) FROM archives), (SELECT COALESCE(SUM(size), 0) FROM archives), (SELECT COUNT(*) FROM vaults),
 		(SELECT COUNT(*) FROM uploads WHERE state = 'open'), (SELECT COUNT(*) FROM deleted_archives),
 		(SELECT COUNT(*) FROM known k WHERE `+absent+` AND NOT EXISTS (SELECT 1 FROM found f WHERE f.archive_id = k.archive_id AND f.what = 'deleted')),
-		(SELECT COUNT(DISTINCT archive_id) FROM found f WHERE what = 'multipart' AND archive_id NOT IN `+gone+`
-			AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.archive_id = f.archive_id)),
+		(SELECT COUNT(DISTINCT a.archive_id) FROM archives a JOIN parts p ON p.upload_id = a.upload_id AND p.place = '`+LostPlace+`'),
 		(SELECT COUNT(*) FROM found f WHERE what = 'part' AND archive_id NOT IN `+gone+`
 			AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.upload_id = f.upload_id))`)
 }
@@ -266,4 +295,6 @@ func (tx *Tx) MissingArchives(after string, limit int) ([]Archive, error) {
 }
 
 // FinishRebuild removes what only the rebuild needed.
-func (tx *Tx) FinishRebuild() error { return tx.run(`DROP TABLE found`, `DROP TABLE known`) }
+func (tx *Tx) FinishRebuild() error {
+	return tx.run(`DROP TABLE found`, `DROP TABLE known`, `DROP TABLE known_parts`, `DROP TABLE gone`)
+}

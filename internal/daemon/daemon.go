@@ -27,14 +27,17 @@ type Daemon struct {
 	Credentials string // the file with the first key; "" when there is none
 
 	stores
-	clock   *clock
-	token   string // of the door
-	worker  *worker.Worker
-	api     *http.Server
-	admin   *http.Server
-	apiAt   net.Listener
-	adminAt net.Listener
-	ready   atomic.Bool
+	clock *clock
+	token string // of the door
+
+	tasks    context.Context // of administrators' tasks; ends when the server stops
+	endTasks context.CancelFunc
+	worker   *worker.Worker
+	api      *http.Server
+	admin    *http.Server
+	apiAt    net.Listener
+	adminAt  net.Listener
+	ready    atomic.Bool
 }
 
 // signatureSkew is how far the clock of a client may be off (observed in clients of the original).
@@ -58,6 +61,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.clock.changed = d.service.Poke
+	d.tasks, d.endTasks = context.WithCancel(context.Background())
 	if d.worker, err = d.newWorker(); err != nil {
 		return err
 	}
@@ -91,6 +95,7 @@ const (
 	headerTimeout = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
+	adminTimeout  = 3 * time.Second  // an administrator's task stops when it is told to
 	drainTimeout  = 25 * time.Second // SIGTERM ends the process within 30 s
 )
 
@@ -197,5 +202,11 @@ func (d *Daemon) drain() error {
 		d.log.Warn("requests still running are cut off", "error", err)
 		d.api.Close()
 	}
-	return d.admin.Close()
+	ended, end := context.WithTimeout(context.Background(), adminTimeout)
+	defer end()
+	d.endTasks() // which can be gone on with, or begun anew
+	if err := d.admin.Shutdown(ended); err != nil {
+		return d.admin.Close()
+	}
+	return nil
 }

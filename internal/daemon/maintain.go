@@ -137,7 +137,10 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 		wrong++
 		return report(Finding{Severity: Wrong, Place: path, Problem: fmt.Sprintf(format, args...)})
 	}
-	bad, err := s.badPages()
+	bad, err := s.badPages(ctx)
+	if errors.Is(err, checkedvfs.ErrUnchecked) {
+		err = report(Finding{Severity: vault.Note, Place: s.config.CataloguePath(), Problem: "the pages of this catalogue have no checksums: it was made by an earlier program. `moraine admin rebuild --replace` makes one that has them"})
+	}
 	if err != nil {
 		return wrong, err
 	}
@@ -164,6 +167,9 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 		var whole bool
 		if whole, err = b.isWhole(s.disk); err == nil && !whole {
 			err = found(b.Path, "the copy of the catalogue is damaged")
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // a newer one has taken its place
 		}
 	}
 	return wrong, errors.Join(err, ctx.Err())
@@ -194,9 +200,10 @@ func (s *stores) isCredentials(ctx context.Context) (bool, error) {
 	return same, err
 }
 
-// badPages returns the pages of the catalogue that do not match their checksums. The file stays open as long as the catalogue: closing it would drop the
+// badPages returns the pages of the catalogue that do not match their checksums, also when the log has been written into the file: a crash may have left pages half written, of which the log
+// has the whole. The file stays open as long as the catalogue: closing it would drop the
 // locks that SQLite has on it (fcntl(2)).
-func (s *stores) badPages() ([]int64, error) {
+func (s *stores) badPages(ctx context.Context) ([]int64, error) {
 	s.copying.Lock()
 	defer s.copying.Unlock()
 	if s.catalogueFile == nil {
@@ -207,16 +214,28 @@ func (s *stores) badPages() ([]int64, error) {
 		s.catalogueFile = f
 		s.closers = append([]io.Closer{f}, s.closers...) // closed last
 	}
+	for range checkpoints {
+		size, err := s.catalogueFile.Size()
+		if err != nil {
+			return nil, err
+		}
+		bad, err := checkedvfs.Verify(s.catalogueFile, size)
+		if err != nil || len(bad) == 0 {
+			return nil, err
+		}
+		if err := s.rows.Checkpoint(ctx); err != nil {
+			return nil, err
+		}
+	}
 	size, err := s.catalogueFile.Size()
 	if err != nil {
 		return nil, err
 	}
-	bad, err := checkedvfs.Verify(s.catalogueFile, size)
-	if errors.Is(err, checkedvfs.ErrUnchecked) {
-		return nil, nil
-	}
-	return bad, err
+	return checkedvfs.Verify(s.catalogueFile, size)
 }
+
+// checkpoints is how often the log is written into the file before a page is called damaged: others may be writing.
+const checkpoints = 3
 
 func (s *stores) scrub(ctx context.Context, t Task, fn func(Event) error) (Result, error) {
 	done, err := s.service.Scrub(ctx, inspection(t, fn))

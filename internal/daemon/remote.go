@@ -63,7 +63,10 @@ func (d *Daemon) runTask(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	lines, flush := json.NewEncoder(w), http.NewResponseController(w)
 	say := func(e Event) error { return errors.Join(lines.Encode(e), flush.Flush()) }
-	if err := d.maintain(r.Context(), t, say); err != nil {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(d.tasks, cancel)()
+	if err := d.maintain(ctx, t, say); err != nil {
 		say(Event{Error: err.Error()}) // who does not listen any more need not know
 	}
 }

@@ -84,6 +84,8 @@ type Volume struct {
 	Shared bool      // it may have many records, and can be compacted
 	InUse  bool      // records are still added to it
 	Failed bool      // a write or a sync failed: nothing is added to it, and what it holds is to be verified and moved
+	// Recovered says that the volume was in use when a process was killed, before this one opened the store.
+	Recovered bool
 }
 
 // Inspection is how a volume is gone through, and who hears of what is found.

@@ -194,9 +194,8 @@ func (s *Service) bury(ctx context.Context, ref Ref, id string) error {
 		return err
 	}
 	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.Bury(id, string(x.Place)) })
-	if errors.Is(err, catalogue.ErrNotFound) { // another request was faster, or the vault was deleted
-		s.discard(x.Place)
-		return nil
+	if errors.Is(err, catalogue.ErrNotFound) { // another request was faster, or the vault was deleted and the records are still to go
+		err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.ReleaseTombstone(string(x.Place)) })
 	}
 	return err
 }

@@ -426,7 +426,7 @@ func (c *checker) found(x store.Extent) error {
 		c.done.Bytes += x.Size
 	}
 	fate, err := c.s.fate(c.ctx, x)
-	if err != nil || fate == store.Move || fate == store.Wait {
+	if err != nil || fate != store.Carry { // what is dropped goes by itself
 		return err
 	}
 	if _, err := c.s.bytes.Stat(c.ctx, x.Place); fault.Is(err, fault.NotFound) {

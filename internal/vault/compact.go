@@ -1,8 +1,10 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/store"
@@ -29,6 +31,7 @@ func (s *Service) Compact(ctx context.Context, pace func(context.Context, int) e
 	if err != nil {
 		return done, err
 	}
+	slices.SortStableFunc(list, func(a, b store.Volume) int { return cmp.Compare(b.Dead, a.Dead) }) // what wins most, for it costs least room
 	var failed error
 	for _, v := range list {
 		if !s.worthCompacting(v) {

@@ -45,7 +45,9 @@ func (s *Service) Rebuild(ctx context.Context, in Inspection) (Rebuilt, error) {
 		b.vaults,
 		func() error { return b.update((*catalogue.Tx).InsertFoundArchives) },
 		b.manifests,
-		func() error { return b.update((*catalogue.Tx).InsertFoundUploads) },
+		func() error {
+			return b.update(func(tx *catalogue.Tx) error { return tx.InsertFoundUploads(s.now()) })
+		},
 		func() error { return b.update((*catalogue.Tx).InsertFoundDeletions) },
 		func() error { return b.update((*catalogue.Tx).ReleaseFound) },
 		func() error { return b.update((*catalogue.Tx).CountVaultsAgain) },
@@ -112,21 +114,32 @@ func (b *builder) damage(d store.Damage) error {
 		Severity: Wrong, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, Place: cmp.Or(string(d.Place), d.Volume),
 		Problem: "a record cannot be read: " + d.Err.Error(),
 	})
-	if err != nil || l.Archive == "" {
+	if err != nil || d.Place == "" {
 		return err
 	}
-	known := false
-	err = b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
-		known, err = tx.WasKnown(l.Archive)
-		return err
-	})
-	if err != nil || !known {
-		return err
-	}
-	if x, err := b.s.bytes.Stat(b.ctx, d.Place); err == nil {
+	if x, err := b.s.bytes.Stat(b.ctx, d.Place); err == nil && l.Archive != "" {
+		known := false
+		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+			known, err = tx.WasKnown(l.Archive)
+			return err
+		})
+		if err != nil || !known {
+			return err
+		}
 		return b.record(x)
 	}
-	return nil
+	var f catalogue.Found
+	err = b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+		f, err = tx.KnownAt(string(d.Place))
+		return err
+	})
+	if errors.Is(err, catalogue.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.add(f)
 }
 
 // record notes a record.
@@ -137,13 +150,17 @@ func (b *builder) record(x store.Extent) error {
 		return b.Report(Finding{Severity: Note, Place: string(x.Place), Problem: fmt.Sprintf("a record says nothing known of itself: %.200q", x.Label)})
 	}
 	at := x.Created
-	if l.At != 0 {
+	if l.At > 0 {
 		at = time.UnixMilli(l.At)
 	}
-	b.found = append(b.found, catalogue.Found{
+	return b.add(catalogue.Found{
 		Place: string(x.Place), What: l.What, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, First: l.First,
 		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:],
 	})
+}
+
+func (b *builder) add(f catalogue.Found) error {
+	b.found = append(b.found, f)
 	if len(b.found) < rebuildBatch {
 		return nil
 	}
@@ -203,31 +220,43 @@ func (b *builder) manifests() error {
 	})
 }
 
-// manifest makes the rows of one multipart archive, if all its parts are there.
+// manifest makes the rows of one multipart archive. One of which parts are missing is kept for what can still be read of it.
 func (b *builder) manifest(m catalogue.Found) error {
 	whole, parts, err := b.s.readManifest(b.ctx, m)
 	if err != nil {
-		return b.broken(m, err)
+		if err := b.broken(m, err); err != nil {
+			return err
+		}
+		err = b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) { // the copy of the catalogue may know the parts
+			whole, parts, err = tx.KnownParts(m.Archive, m.Upload)
+			return err
+		})
+		if errors.Is(err, catalogue.ErrNotFound) || err == nil && len(parts) == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	var missing error
+	var missing []int64
 	err = b.update(func(tx *catalogue.Tx) error {
-		missing = nil
+		missing = nil // the closure may run again
 		rows := make([]catalogue.Part, len(parts))
 		for i, p := range parts {
 			found, err := tx.FoundPart(m.Upload, p.First, p.TreeHash)
 			if errors.Is(err, catalogue.ErrNotFound) {
-				missing = fmt.Errorf("the part at offset %d is missing", p.First)
-				return nil
+				missing = append(missing, p.First)
+				found.Place, err = catalogue.LostPlace, nil
 			}
 			if err != nil {
 				return err
 			}
-			rows[i] = catalogue.Part{UploadID: m.Upload, First: p.First, Size: found.Size, TreeHash: found.TreeHash, Place: found.Place}
+			rows[i] = catalogue.Part{UploadID: m.Upload, First: p.First, Size: p.Size, TreeHash: p.TreeHash, Place: found.Place}
 		}
 		return tx.InsertAssembled(m, whole.Size, whole.TreeHash, rows)
 	})
-	if err == nil && missing != nil {
-		return b.broken(m, missing)
+	if err == nil && len(missing) > 0 {
+		return b.broken(m, fmt.Errorf("%d of its %d parts are missing, the first at offset %d; the rest can be read", len(missing), len(parts), missing[0]))
 	}
 	return err
 }
@@ -238,7 +267,7 @@ func (b *builder) broken(m catalogue.Found, err error) error {
 		return b.ctx.Err()
 	}
 	return b.Report(Finding{
-		Severity: Wrong, Account: m.Account, Vault: m.Vault, Archive: m.Archive, Upload: m.Upload, Place: m.Place, Problem: "the archive cannot be put together: " + err.Error(),
+		Severity: Wrong, Account: m.Account, Vault: m.Vault, Archive: m.Archive, Upload: m.Upload, Place: m.Place, Problem: "the archive is not whole: " + err.Error(),
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -355,4 +356,146 @@ func change(t *testing.T, h *house, archive, column string, value any) {
 		set(before)
 		check(t, db.Close())
 	})
+}
+
+// many uploads small archives, a second apart.
+func (h *house) many(t *testing.T, n int) (ids []string) {
+	t.Helper()
+	for i := range n {
+		ids = append(ids, h.archive(t, fmt.Appendf(nil, "archive %d %s", i, strings.Repeat("x", 2000))))
+		h.clock.move(time.Second)
+	}
+	return ids
+}
+
+// thin deletes three of four archives, so that their volumes are worth compacting. It returns the ids of the others.
+func (h *house) thin(t *testing.T, ids []string) (left []string) {
+	t.Helper()
+	for i, id := range ids {
+		if i%4 == 0 {
+			left = append(left, id)
+			continue
+		}
+		check(t, h.DeleteArchive(t.Context(), h.ref, id))
+	}
+	h.upkeep(t)
+	return left
+}
+
+// TestOldCatalogueAfterACompaction puts a catalogue back that refers to volumes which have been compacted since. The copies that nothing refers to are all there is.
+func TestOldCatalogueAfterACompaction(t *testing.T) {
+	h := withVolumes(t, t.TempDir())
+	ids := h.many(t, 40)
+	h.clock.move(40 * 24 * time.Hour)
+	old := h.copyCatalogue(t)
+	left := h.thin(t, ids)
+	if c, err := h.Compact(t.Context(), nil); err != nil || c.Volumes == 0 {
+		t.Fatalf("the compaction: %+v, %v", c, err)
+	}
+	check(t, h.rows.Close())
+	h.path = old
+	h.open(t, h.settings)
+	h.Service.bytes = h.store.Store
+	for range 3 {
+		h.clock.move(25 * time.Hour)
+		h.sweep(t)
+		_, err := h.Compact(t.Context(), nil)
+		check(t, err)
+	}
+	if _, done, _ := h.rebuilt(t, ""); done.Archives < int64(len(left)) {
+		t.Errorf("%d of %d archives are left on the medium", done.Archives, len(left))
+	}
+}
+
+// TestCopiesOfDeletedArchivesGo is killed in a compaction, between the copies and their rows. What is deleted afterwards stays deleted, also for a rebuild.
+func TestCopiesOfDeletedArchivesGo(t *testing.T) {
+	h := withVolumes(t, t.TempDir())
+	left := h.thin(t, h.many(t, 40))
+	h.clock.move(25 * time.Hour)
+	volumes := h.Service.bytes.(store.Volumes)
+	list, err := volumes.Volumes(t.Context())
+	check(t, err)
+	killed := errors.New("killed")
+	for _, v := range list {
+		if h.worthCompacting(v) {
+			_, err = volumes.Compact(t.Context(), v.Name, store.Compaction{Fate: h.fate, Refers: h.refersInto, Moved: func(context.Context, []store.Moved) ([]store.Place, error) {
+				return nil, killed
+			}})
+			break
+		}
+	}
+	if !errors.Is(err, killed) {
+		t.Fatalf("the compaction was not killed: %v", err)
+	}
+	for _, id := range left {
+		check(t, h.DeleteArchive(t.Context(), h.ref, id))
+	}
+	h.clock.move(25 * time.Hour)
+	h.upkeep(t)
+	h.sweep(t)
+	if _, done, _ := h.rebuilt(t, ""); done.Archives != 0 {
+		t.Errorf("%d deleted archives come back", done.Archives)
+	}
+}
+
+// TestRebuildKeepsWhatIsDamaged has a record whose header cannot be read, and a multipart archive without a part: a rebuild that knows them from a copy keeps what there is of them.
+func TestRebuildKeepsWhatIsDamaged(t *testing.T) {
+	dir := t.TempDir()
+	h := withVolumes(t, dir)
+	small := h.archive(t, []byte("an archive with a damaged header"))
+	body := bytes.Repeat([]byte("0123456789abcdef"), 200_000) // four parts
+	parts := h.inParts(t, body)
+	h.clock.move(10 * 24 * time.Hour)
+	check(t, h.Expire(t.Context())) // the upload is forgotten
+	copied := h.copyCatalogue(t)
+	flip(t, dir, small)
+	for at, text := range h.records(t) {
+		if strings.Contains(text, `"first":1048576`) {
+			check(t, h.store.Store.Remove(t.Context(), at))
+		}
+	}
+	r, done, _ := h.rebuilt(t, copied)
+	if done.Archives != 2 || done.Incomplete != 1 || done.Missing != 0 {
+		t.Errorf("the rebuild reports %+v", done)
+	}
+	before := len(r.kept(t))
+	check(t, r.Expire(t.Context()))
+	check(t, r.Release(t.Context()))
+	r.clock.move(60 * 24 * time.Hour)
+	for range 2 {
+		_, err := r.Sweep(t.Context())
+		check(t, err)
+		r.clock.move(60 * 24 * time.Hour)
+	}
+	if after := len(r.kept(t)); after != before {
+		t.Errorf("of %d records %d are left", before, after)
+	}
+	id := r.start(t, JobParameters{Type: new("archive-retrieval"), ArchiveID: &parts, RetrievalByteRange: new("0-1048575")})
+	r.finish(t)
+	if got := r.output(t, id); !bytes.Equal(got, body[:1<<20]) {
+		t.Errorf("the first part cannot be read: %d bytes", len(got))
+	}
+}
+
+// kept returns the places of all records.
+func (h *house) kept(t *testing.T) (places []store.Place) {
+	t.Helper()
+	check(t, h.bytes.Walk(t.Context(), func(x store.Extent) error {
+		places = append(places, x.Place)
+		return nil
+	}))
+	return places
+}
+
+// TestCheckOnABusyServer looks at a service with deletions that wait to be carried out.
+func TestCheckOnABusyServer(t *testing.T) {
+	h := withVolumes(t, t.TempDir())
+	ids := h.many(t, 10)
+	h.clock.move(25 * time.Hour)
+	for _, id := range ids[:5] {
+		check(t, h.DeleteArchive(t.Context(), h.ref, id))
+	}
+	for _, f := range h.findings(t) {
+		t.Errorf("the check finds: %s %s", f.Severity, f)
+	}
 }

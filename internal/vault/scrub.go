@@ -45,12 +45,15 @@ func (s *Service) Scrub(ctx context.Context, in Inspection) (Scrubbed, error) {
 		if in.Progress != nil {
 			in.Progress("volumes", int64(i), int64(len(list)))
 		}
-		if err := s.scrubVolume(ctx, volumes, v.Name, number, in); err != nil {
-			return s.scrubbed(context.WithoutCancel(ctx), err)
+		err = errors.Join(err, s.scrubVolume(ctx, volumes, v.Name, number, in))
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.FinishScrub(number, s.now()) })
-	return s.scrubbed(ctx, err)
+	if err == nil {
+		err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.FinishScrub(number, s.now()) })
+	}
+	return s.scrubbed(context.WithoutCancel(ctx), err)
 }
 
 // beginScrub returns the number of the scrub that is not finished, or of a new one.

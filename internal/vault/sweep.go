@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/fault"
@@ -19,24 +20,31 @@ type Swept struct {
 }
 
 // Sweep removes records that no row refers to: what an interrupted request left. It spares what is younger than the longest request, whose
-// row may be on its way. A complete record it spares for much longer: it can be an archive, if the catalogue is an old copy put back.
+// row may be on its way. A complete record it spares for much longer, from when it was first found so: it can be an archive, if the catalogue is an old copy put back.
 func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 	s.moving.Lock()
 	defer s.moving.Unlock()
 	var swept Swept
+	var orphans []store.Place
+	began := s.now()
 	err := s.bytes.Walk(ctx, func(x store.Extent) error {
 		swept.Records++
 		if s.isYoung(x) {
 			return nil
 		}
 		fate, err := s.fate(ctx, x)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if fate == store.Carry {
+		case fate == store.Carry:
 			swept.Orphans++
-		}
-		if fate != store.Drop {
+			orphans = append(orphans, x.Place)
+			if len(orphans) == batch {
+				err = s.noteOrphans(ctx, orphans)
+				orphans = orphans[:0]
+			}
+			return err
+		case fate != store.Drop:
 			return nil
 		}
 		s.log.Info("a record that nothing refers to is removed", "place", x.Place, "label", string(x.Label))
@@ -44,7 +52,58 @@ func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 		swept.Bytes += x.Size
 		return s.bytes.Remove(ctx, x.Place)
 	})
+	if err == nil {
+		err = s.noteOrphans(ctx, orphans)
+	}
+	if err == nil {
+		err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.ForgetOrphans(began) })
+	}
 	return swept, err
+}
+
+func (s *Service) noteOrphans(ctx context.Context, places []store.Place) error {
+	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		for _, p := range places {
+			if err := tx.NoteOrphan(string(p), s.now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// TidyUp removes the copies that a compaction has left in the volume that was in use when the server was killed. It is for the start; later the sweep does it.
+func (s *Service) TidyUp(ctx context.Context) error {
+	volumes, ok := s.bytes.(store.Volumes)
+	if !ok {
+		return nil
+	}
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	list, err := volumes.Volumes(ctx)
+	for _, v := range list {
+		if err != nil || !v.Recovered {
+			continue
+		}
+		var copies []store.Place
+		err = volumes.Inspect(ctx, v.Name, store.Inspection{
+			Damage: func(store.Damage) error { return nil },
+			Record: func(x store.Extent) error {
+				if s.isYoung(x) {
+					return nil
+				}
+				fate, err := s.fate(ctx, x)
+				if fate == store.Drop {
+					copies = append(copies, x.Place)
+				}
+				return err
+			},
+		})
+		if err == nil && len(copies) > 0 {
+			err = s.bytes.Remove(ctx, copies...)
+		}
+	}
+	return err
 }
 
 // isYoung reports whether the row of a record may be on its way.
@@ -63,21 +122,66 @@ func (s *Service) fate(ctx context.Context, x store.Extent) (store.Fate, error) 
 		return store.Wait, nil
 	}
 	where, err := s.where(ctx, l)
+	if err != nil {
+		return store.Wait, err
+	}
+	if where == x.Place {
+		return store.Move, nil
+	}
+	if fate, err := s.fateOfOrphan(ctx, x, l); err != nil || fate == store.Drop || s.isYoung(x) {
+		if fate != store.Drop {
+			fate = store.Wait
+		}
+		return fate, err
+	}
+	copied, lost, err := s.hasCopy(ctx, x, where)
 	switch {
 	case err != nil:
 		return store.Wait, err
-	case where == x.Place:
-		return store.Move, nil
-	case s.isYoung(x):
-		return store.Wait, nil
+	case copied:
+		return store.Drop, nil
+	case lost: // what the row refers to: x may be what it should refer to, if the catalogue is an old copy
+		return store.Carry, nil
 	}
-	if going, err := s.isReleased(ctx, x.Place); err != nil || going {
-		return store.Drop, err
+	return s.fateByAge(ctx, x)
+}
+
+// fateOfOrphan is Drop for a record that no row refers to any more on purpose: it waits to be removed, or its archive was deleted and everything of it released.
+func (s *Service) fateOfOrphan(ctx context.Context, x store.Extent, l label) (fate store.Fate, err error) {
+	if l.What == isDeleted {
+		return store.Wait, nil // a tombstone goes when what it stands against is gone
 	}
-	if copied, err := s.hasCopy(ctx, x, where); err != nil || copied {
-		return store.Drop, err
-	}
-	if x.Created.After(s.now().Add(-s.settings.KeepOrphans)) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		fate = store.Wait
+		released, err := tx.IsReleased(string(x.Place))
+		if err == nil && !released && l.Archive != "" {
+			d, failed := tx.DeletedArchive(l.Archive)
+			released = failed == nil && d.Released
+			if !errors.Is(failed, catalogue.ErrNotFound) {
+				err = failed
+			}
+		}
+		if released {
+			fate = store.Drop
+		}
+		return err
+	})
+	return fate, err
+}
+
+// fateByAge spares a complete record from when a sweep first found that no row refers to it.
+func (s *Service) fateByAge(ctx context.Context, x store.Extent) (store.Fate, error) {
+	var since time.Time
+	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+		since, err = tx.OrphanSince(string(x.Place))
+		return err
+	})
+	switch {
+	case errors.Is(err, catalogue.ErrNotFound):
+		return store.Carry, nil
+	case err != nil:
+		return store.Wait, err
+	case s.now().Before(since.Add(s.settings.KeepOrphans)):
 		return store.Carry, nil
 	}
 	return store.Drop, nil
@@ -101,25 +205,17 @@ func (s *Service) fateOfRemains(ctx context.Context, x store.Extent) (fate store
 	return store.Drop, nil
 }
 
-// isReleased reports whether a record is to be removed.
-func (s *Service) isReleased(ctx context.Context, at store.Place) (released bool, err error) {
-	err = s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-		released, err = tx.IsReleased(string(at))
-		return err
-	})
-	return released, err
-}
-
-// hasCopy reports whether a record that nothing refers to has the same bytes as the one that its row refers to: it is what an interrupted compaction left.
-func (s *Service) hasCopy(ctx context.Context, x store.Extent, where store.Place) (bool, error) {
+// hasCopy reports whether a record that nothing refers to has the same bytes as the one that its row refers to, where: it is what an interrupted compaction left. lost says that the
+// row refers to a record that is not there, or not whole.
+func (s *Service) hasCopy(ctx context.Context, x store.Extent, where store.Place) (copied, lost bool, err error) {
 	if where == "" {
-		return false, nil
+		return false, false, nil
 	}
 	other, err := s.bytes.Stat(ctx, where)
-	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Corrupt) {
-		return false, nil
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Corrupt) || fault.Is(err, fault.Invalid) {
+		return false, true, nil
 	}
-	return err == nil && other.Kind == x.Kind && other.Size == x.Size && other.Tree == x.Tree && string(other.Label) == string(x.Label), err
+	return err == nil && other.Kind == x.Kind && other.Size == x.Size && other.Tree == x.Tree && string(other.Label) == string(x.Label), false, err
 }
 
 // errUnknownLabel says that a label is not one of ours: another program's, or a later one's.

@@ -116,6 +116,11 @@ func TestSweep(t *testing.T) {
 				t.Errorf("a sweep while complete records are kept: %+v, want %d orphans, and the copies removed", swept, len(orphans)-copies)
 			}
 			f.settings.KeepOrphans = f.settings.LongestRequest
+			f.clock.move(f.settings.KeepOrphans - time.Millisecond) // from when they were found so
+			if swept := f.sweep(t); swept.Removed != 0 {
+				t.Errorf("a sweep while complete records are still kept: %+v", swept)
+			}
+			f.clock.move(time.Millisecond)
 			swept := f.sweep(t)
 			if swept.Removed != len(orphans)-copies || swept.Records != len(before)-copies {
 				t.Errorf("the sweep: %+v; want %d of %d removed", swept, len(orphans), len(before))
@@ -129,7 +134,7 @@ func TestSweep(t *testing.T) {
 			if swept := f.sweep(t); swept.Removed != 0 || swept.Bytes != 0 {
 				t.Errorf("a second sweep: %+v", swept)
 			}
-			f.clock.move(-f.settings.LongestRequest) // before the jobs expire
+			f.clock.move(-2 * f.settings.LongestRequest) // before the jobs expire
 			f.checkAll(t)
 		})
 	}
@@ -204,6 +209,8 @@ func TestSweepAfterAFailedRow(t *testing.T) {
 		h.store.whenStored(kind, nil)
 	}
 	h.clock.move(h.settings.LongestRequest)
+	h.sweep(t)
+	h.clock.move(h.settings.KeepOrphans)
 	h.sweep(t)
 	if err := h.Release(t.Context()); err != nil {
 		t.Error(err)

@@ -47,6 +47,7 @@ func (w *Worker) Run(ctx context.Context) {
 	loops.Go(func() { w.loop(ctx, wakes.Retrievals, w.retrievals) })
 	loops.Go(func() { w.loop(ctx, wakes.Inventories, w.inventories) })
 	loops.Go(func() { w.loop(ctx, wakes.Releases, w.releases) })
+	loops.Go(func() { w.failed(ctx, "tidying up after a kill", w.Service.TidyUp(ctx)) })
 	loops.Go(func() { w.every(ctx, firstSweep, w.SweepInterval, w.sweep) })
 	loops.Go(func() { w.every(ctx, firstSweep, w.CompactInterval, w.compact) })
 	loops.Go(func() { w.every(ctx, w.untilBackup(), w.BackupInterval, w.backup) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -70,6 +71,7 @@ func (r *record) put(f frame, off int64, number uint32) {
 type addition struct {
 	records  []*record
 	removals []removal
+	last     bool // nothing comes after it: the store is closed
 	vital    bool // it may use the reserve: it makes room, or is needed to make room
 	err      error
 }
@@ -93,15 +95,44 @@ const (
 
 // groupSize returns how many bytes a group takes at most, and how many records it has at most.
 func groupSize(group []*addition) (size int64, records uint32) {
+	removals := 0
 	for _, a := range group {
 		size += int64(a.weight())
 		records += uint32(len(a.records))
+		removals += len(a.removals)
 	}
-	return size + removalRecord, records + 1
+	return size + removalRecord + treehash.Leaves(int64(removals)*removalSize)*treehash.Size, records + 1
 }
 
 // commit appends a group of additions with one write, and syncs once.
 func (s *Store) commit(group []*addition) {
+	group, last := withoutLast(group)
+	if s.closed {
+		fail(group, fs.ErrClosed)
+		return
+	}
+	s.append(group)
+	if last != nil {
+		s.closed = true
+		if s.current != nil {
+			last.err = s.closeCurrent()
+		}
+	}
+}
+
+// withoutLast takes what closes the store out of a group.
+func withoutLast(group []*addition) (rest []*addition, last *addition) {
+	for _, a := range group {
+		if a.last {
+			last = a
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	return rest, last
+}
+
+func (s *Store) append(group []*addition) {
 	if group = s.admit(group); len(group) == 0 {
 		return
 	}
@@ -136,6 +167,9 @@ func (s *Store) commit(group []*addition) {
 
 // admit fails what would use the reserve and may not, and returns the rest of a group.
 func (s *Store) admit(group []*addition) (rest []*addition) {
+	if len(group) == 0 {
+		return nil
+	}
 	size, _ := groupSize(group)
 	err := s.reserve(size)
 	if err == nil {
@@ -166,7 +200,6 @@ func (s *Store) ready(size int64, records uint32) error {
 		if err := s.closeCurrent(); err != nil {
 			s.options.Log.Warn("a full volume cannot be closed; it will be at the next start", "volume", v.id, "error", err)
 		}
-		s.current, s.file = nil, nil
 	}
 	if s.current != nil || s.resume(size, records) {
 		return nil
@@ -176,7 +209,9 @@ func (s *Store) ready(size int64, records uint32) error {
 
 // closeCurrent closes the volume that is in use.
 func (s *Store) closeCurrent() error {
-	return errors.Join(s.writeClosing(s.file, s.current), s.file.Close())
+	err := errors.Join(s.writeClosing(s.file, s.current), s.file.Close())
+	s.current, s.file = nil, nil
+	return err
 }
 
 // retire gives up the volume that is in use: a write or a sync has failed, and nobody knows what of the last group is on the disk. What was synced before
@@ -271,7 +306,9 @@ func (s *Store) allocate(size int64) error {
 		return nil
 	}
 	end := v.end + size + min(max(v.end, leastAhead), s.options.Ahead)
-	if _, err := s.file.WriteAt(make([]byte, end-v.allocated), v.allocated); err != nil {
+	from := max(v.allocated, v.end)
+	if _, err := s.file.WriteAt(make([]byte, end-from), from); err != nil {
+		s.file.Truncate(from) // best effort: a part of it may be there, on a disk that has no room to give away
 		return fmt.Errorf("extend a volume: %w", err)
 	}
 	v.allocated = end

@@ -77,11 +77,10 @@ func (m *mover) open() (bool, error) {
 
 // run reports whether the volume is gone.
 func (m *mover) run() (bool, error) {
-	entries, err := m.s.entriesOf(m.file, m.v)
-	if err != nil {
-		return false, fmt.Errorf("volume %s: %w", m.v.id, err)
+	if err := m.s.roomFor(m.v); err != nil {
+		return false, err
 	}
-	removals, err := m.s.removalsOf(m.file, m.v)
+	entries, removals, err := m.contents()
 	if err != nil {
 		return false, fmt.Errorf("volume %s: %w", m.v.id, err)
 	}
@@ -108,6 +107,24 @@ func (m *mover) run() (bool, error) {
 		return false, err
 	}
 	return true, m.remove()
+}
+
+// contents returns what is in the volume, also when its index is damaged.
+func (m *mover) contents() ([]entry, []removal, error) {
+	entries, err := m.s.entriesOf(m.file, m.v)
+	if err == nil {
+		removals, err := m.s.removalsOf(m.file, m.v)
+		if err == nil {
+			return entries, removals, nil
+		}
+	}
+	size, err := m.file.Size()
+	if err != nil {
+		return nil, nil, err
+	}
+	found := scan(m.file, m.v.frame, size)
+	m.unknown = true
+	return found.entries, found.removals, found.partial()
 }
 
 // entry decides on a record, and makes a copy of one that is needed.
@@ -197,7 +214,7 @@ func (m *mover) flush() error {
 	for i, c := range m.copies {
 		m.waiting[i].To, m.waiting[i].Extent = c.extent.Place, c.extent
 	}
-	stale, err := m.Moved(m.ctx, m.waiting)
+	stale, err := m.Moved(context.WithoutCancel(m.ctx), m.waiting) // who stops now would leave copies
 	if err != nil {
 		return err // whether the rows refer to the old places or to the new ones is open: both stay, for the sweep
 	}
@@ -232,9 +249,7 @@ func (m *mover) keepRemovals(removals []removal) error {
 	if len(kept) == 0 {
 		return nil
 	}
-	a := &addition{removals: kept, vital: true}
-	m.s.appends.Do(a)
-	return a.err
+	return m.s.appendRemovals(kept)
 }
 
 // remove removes the volume.
@@ -246,6 +261,8 @@ func (m *mover) remove() error {
 		return err
 	}
 	m.s.drop(m.v.id)
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
 	m.done.Gone, m.done.Bytes = true, m.v.end
 	return nil
 }

@@ -69,7 +69,9 @@ func (r *rows) moved(_ context.Context, moves []store.Moved) (stale []store.Plac
 	return stale, nil
 }
 
-func (r *rows) compaction() store.Compaction { return store.Compaction{Fate: r.fate, Refers: refersNever, Moved: r.moved} }
+func (r *rows) compaction() store.Compaction {
+	return store.Compaction{Fate: r.fate, Refers: refersNever, Moved: r.moved}
+}
 
 // forget takes the row of a record away. It reports the record's place.
 func (r *rows) forget(label string) store.Place {

@@ -314,7 +314,7 @@ func TestSharedPutWithAFailingDisk(t *testing.T) {
 			}
 			damage, _ := inspected(t, s, true)
 			for _, d := range damage { // of a volume that was begun, and has no record, at most
-				if slices.Contains(sharedNames(list), volumeName(d.Place)) {
+				if slices.Contains(sharedNames(list), d.Volume) {
 					t.Errorf("%s: an inspection finds %v", what, d)
 				}
 			}

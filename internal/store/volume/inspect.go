@@ -41,7 +41,7 @@ func (s *Store) sharedVolumes() (list []store.Volume) {
 	for id, v := range s.shared {
 		list = append(list, store.Volume{
 			Name: id.String(), Since: id.time(), Bytes: v.end, Dead: v.end - volumeHeaderSize - v.live(), Shared: true,
-			InUse: !v.closed && !v.finished, Failed: !v.closed && v.finished,
+			InUse: !v.closed && !v.finished, Failed: !v.closed && v.finished, Recovered: v.recovered,
 		})
 	}
 	return list
@@ -199,7 +199,7 @@ func (in *inspector) shared(v *shared) error {
 	closed, end := v.closed, v.end // before the entries are read: what is added meanwhile is none of them
 	in.s.mu.Unlock()
 	entries, err := in.s.entriesOf(in.file, v)
-	if errors.Is(err, errNoRecord) {
+	if err != nil {
 		if err := in.damage(0, nil, fmt.Errorf("the index: %w", err)); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ type shared struct {
 	spare     int64 // bytes that nobody reads: removals, indexes, ends, and what a crash left
 	closed    bool  // its index is on disk
 	finished  bool  // nothing is ever appended to it again
+	recovered bool  // it was in use when a process was killed; never changes
 	void      bool  // there is no record in it: a crash came before the first one was synced
 	partial   error // why there may be more in it than is known: it stays as it is; never changes
 	index     closing
@@ -98,9 +99,8 @@ func (s *Store) loadVolume(f frame) (*shared, []removal, error) {
 	defer file.Close()
 	head, err := readSome(file, 0, volumeHeaderSize)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := decodeVolumeHeader(head, f); errors.Is(err, errFormat) {
+		s.options.Log.Error("the header of a shared volume cannot be read; its records do not need it", "volume", f.id, "error", err)
+	} else if err := decodeVolumeHeader(head, f); errors.Is(err, errFormat) {
 		return nil, nil, err
 	}
 	size, err := file.Size()
@@ -144,7 +144,7 @@ const maxVoid = 64 << 20
 // recover finds what is in a volume that was in use when a process was killed, and closes it. Nothing is appended to it again: after a sync that failed
 // nobody knows what is on the disk.
 func (s *Store) recover(file vfs.File, f frame, size int64) (*shared, []removal, error) {
-	v := &shared{frame: f, finished: true}
+	v := &shared{frame: f, finished: true, recovered: true}
 	found := scan(file, f, size)
 	whole := len(found.entries)
 	if whole > 0 && found.bad == 0 {

@@ -278,7 +278,7 @@ func TestLongVolumeWithoutRecords(t *testing.T) {
 		if size := sizeOf(t, s, x.Place); size != maxVoid+8 {
 			t.Fatalf("the file has %d bytes after Open", size)
 		}
-		if damage, _ := inspected(t, s, false); len(damage) != 1 || volumeName(damage[0].Place) != volumeName(x.Place) {
+		if damage, _ := inspected(t, s, false); len(damage) != 1 || damage[0].Volume != volumeName(x.Place) {
 			t.Errorf("an inspection finds %v", damage)
 		}
 		c, err := s.Compact(t.Context(), volumeName(x.Place), moveAll)

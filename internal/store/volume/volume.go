@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ type Store struct {
 	appends *group.Committer[*addition]
 	current *shared  // that is being appended to; only for what appends commits, and for Close
 	file    vfs.File // of current; likewise
+	closed  bool     // likewise
 
 	mu      sync.Mutex
 	writing map[volumeID]bool    // guarded by mu: volumes of one record that a Put of this process has not done with
@@ -206,9 +208,21 @@ func (s *Store) reserve(size int64) error {
 	return err
 }
 
+// roomFor is ErrFull if a copy of what a volume still holds would use more than half of the reserve.
+func (s *Store) roomFor(v *shared) error {
+	s.mu.Lock()
+	live := v.live()
+	s.mu.Unlock()
+	free, total, err := s.fs.Space(s.dir)
+	if err == nil && free-live < min(s.options.Reserve, total/8)/2 {
+		err = ErrFull
+	}
+	return err
+}
+
 // Remove removes records: a volume of one record goes, in a shared one a removal is noted.
 func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
-	a := &addition{vital: true}
+	var removals []removal
 	dirs := make(map[string]bool) // in which a volume is removed
 	for _, p := range at {
 		id, off, err := parsePlace(p)
@@ -229,7 +243,7 @@ func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
 			return err
 		}
 		if found {
-			a.removals = append(a.removals, r)
+			removals = append(removals, r)
 		}
 	}
 	for dir := range dirs {
@@ -237,10 +251,20 @@ func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
 			return err
 		}
 	}
-	if len(a.removals) > 0 {
-		s.appends.Do(a)
+	return s.appendRemovals(removals)
+}
+
+// maxRemovals is how many removals a record has at most: those of one leaf.
+const maxRemovals = treehash.LeafSize / removalSize
+
+func (s *Store) appendRemovals(removals []removal) error {
+	for some := range slices.Chunk(removals, maxRemovals) {
+		a := &addition{removals: some, vital: true}
+		if s.appends.Do(a); a.err != nil {
+			return a.err
+		}
 	}
-	return a.err
+	return nil
 }
 
 // drop forgets a shared volume whose file is gone.
@@ -250,14 +274,11 @@ func (s *Store) drop(id volumeID) {
 	delete(s.shared, id)
 }
 
-// Close closes the shared volume that is in use, so that the next Open need not read it. No other method may be running.
+// Close closes the shared volume that is in use, so that the next Open need not read it. Nothing can be added to the store afterwards.
 func (s *Store) Close() error {
-	if s.current == nil {
-		return nil
-	}
-	err := s.closeCurrent()
-	s.current, s.file = nil, nil
-	return err
+	a := &addition{last: true}
+	s.appends.Do(a)
+	return a.err
 }
 
 // readFull reads len(b) bytes. That they are the last of the file is no error, whether or not ReadAt says so (io.ReaderAt).

@@ -10,6 +10,13 @@ INSERT INTO counters (name, value) VALUES ('deletion', 0), ('scrub', 0);
 -- 1: a tombstone, which goes when all that was released before it is gone.
 ALTER TABLE releases ADD COLUMN tombstone BIGINT NOT NULL DEFAULT 0;
 
+-- Complete records that no row refers to, and since when that is known. Rows of a sweep before the last are forgotten.
+CREATE TABLE orphans (
+  place   TEXT   NOT NULL PRIMARY KEY,
+  since   BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL
+) WITHOUT ROWID;
+
 -- What the last scrub found of each volume. Rows of volumes that are gone go with the next scrub.
 CREATE TABLE scrubbed_volumes (
   volume      TEXT   NOT NULL PRIMARY KEY,
