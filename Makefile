@@ -3,7 +3,7 @@
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CLIENTS     = .cache/clients
 
-.PHONY: build test test-clients-setup lint check bench soak crash flips fuzz clean
+.PHONY: build test test-clients-setup lint check bench million soak killtest crash flips fuzz clean
 
 build:                ## build bin/moraine
 	go build -o bin/moraine ./cmd/moraine
@@ -25,15 +25,25 @@ check: lint test      ## what CI runs
 bench:                ## uploads and downloads beside the bare hardware (docs/performance.md)
 	go run ./bench
 
+MORAINE_MILLION ?= 1000000
+
+million:              ## stores a million small archives, starts again, and makes the catalogue anew (docs/performance.md)
+	go run ./bench --million $(MORAINE_MILLION)
+
 SOAK ?= 2m
 
 soak:                 ## mixed load with verification for SOAK
 	MORAINE_SOAK=$(SOAK) go test ./internal/daemon -run '^TestSoak$$' -count=1 -timeout 0 -v
 
+MORAINE_KILL ?= 2m
+
+killtest:             ## kills the real binary under load, again and again, and verifies what it acknowledged
+	MORAINE_KILL=$(MORAINE_KILL) go test ./internal/daemon -run '^TestKill$$' -count=1 -timeout 0 -v
+
 CRASH ?= 5m
 
 crash:                ## the power fails at every operation of seeded workloads, and every operation fails by itself, for CRASH each
-	MORAINE_CRASH=$(CRASH) go test ./internal/vault -run 'TestCrashAnywhere|TestFailAnywhere' -v -count=1 -timeout 0
+	GOGC=800 MORAINE_CRASH=$(CRASH) go test ./internal/vault -run 'TestCrashAnywhere|TestFailAnywhere' -v -count=1 -timeout 0
 
 FLIPS ?= 3000
 

@@ -35,17 +35,21 @@ func TestRun(t *testing.T) {
 		if row.RequestsPerSecond <= 0 || row.MBPerSecond <= 0 || row.Requests < float64(row.Clients) {
 			t.Errorf("impossible figures: %+v", row)
 		}
-		served := row.Operation == "upload" || row.Operation == "download"
+		upload := strings.HasPrefix(row.Operation, "upload")
+		served := upload || row.Operation == "download"
 		if served != (row.PeakMiB > 1) || served != (row.OfLinear > 0) || served != (row.OfBoth > 0) {
 			t.Errorf("figures of a server: %+v", row)
 		}
-		if (row.Operation == "upload") != (row.OfDisk > 0) {
+		if upload != (row.OfDisk > 0) {
 			t.Errorf("compared with the disk: %+v", row)
 		}
+		if shares := row.Operation == "upload" && row.Size == 1<<10; shares != (row.OfEach > 0) {
+			t.Errorf("compared with a file each: %+v", row)
+		}
 	}
-	each := []string{"write+fdatasync", "upload", "download"}
-	size := slices.Concat([]string{"SHA-256", "both hashes"}, each, each)
-	if want := slices.Concat(size, size); !slices.Equal(got, want) {
+	small, large := []string{"write+fdatasync", "upload", "upload, a file each", "download"}, []string{"write+fdatasync", "upload", "download"}
+	hashes := []string{"SHA-256", "both hashes"}
+	if want := slices.Concat(hashes, small, small, hashes, large, large); !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
@@ -53,9 +57,42 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestMillion stores a few archives the way a million are stored.
+func TestMillion(t *testing.T) {
+	dir := t.TempDir()
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"--dir", dir, "--million", "2000", "--json"}, &out, io.Discard); err != nil && !errors.As(err, new(*missedError)) {
+		t.Fatal(err)
+	}
+	var r millionReport
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("%v in %s", err, out.Bytes())
+	}
+	if r.Archives != 2000 || r.First.PerSecond <= 0 || r.Last.PerSecond <= 0 || r.PeakMiB < r.FinalMiB/2 || r.Start <= 0 || r.StartKilled <= 0 {
+		t.Errorf("impossible figures: %+v", r)
+	}
+	if r.VolumeBytes < 1024 || r.CatalogueBytes < 100 || r.Listed != 2000 || r.Rebuilt != 2000 || r.Rebuild <= 0 {
+		t.Errorf("impossible figures: %+v", r)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the directory has %v, %v", left, err)
+	}
+}
+
+func TestMissed(t *testing.T) {
+	good := millionReport{First: blockReport{PerSecond: 100}, Last: blockReport{PerSecond: 80}, PeakMiB: 299, Start: 1.9}
+	if err := good.missed(); err != nil {
+		t.Error(err)
+	}
+	bad := millionReport{First: blockReport{PerSecond: 100}, Last: blockReport{PerSecond: 79}, PeakMiB: 301, Start: 2.1}
+	if err := bad.missed(); !errors.As(err, new(*missedError)) || strings.Count(err.Error(), ";") != 2 {
+		t.Errorf("three figures that are too bad: %v", err)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, args := range []string{
-		"--sizes 1KB", "--sizes 0KiB", "--sizes 9999999999KiB", "--sizes", "--clients 0", "--clients 1,", "--bytes 5", "--rounds 0", "--time 0s", "--tiem 1s", "now",
+		"--sizes 1KB", "--sizes 0KiB", "--sizes 9999999999KiB", "--sizes", "--clients 0", "--clients 1,", "--bytes 5", "--rounds 0", "--time 0s", "--tiem 1s", "now", "--million -1", "--million 10",
 	} {
 		err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard)
 		if !errors.As(err, new(*usageError)) {
@@ -89,13 +126,14 @@ func TestParseCPU(t *testing.T) {
 	}
 }
 
-func TestReadEndpoint(t *testing.T) {
-	got, err := readEndpoint(strings.NewReader("Moraine serves the Glacier API at http://127.0.0.1:4711 (region us-east-1)\nmore\n"))
-	if err != nil || got != "http://127.0.0.1:4711" {
-		t.Errorf("%q, %v", got, err)
+func TestReadEndpoints(t *testing.T) {
+	const greeting = "Moraine serves the Glacier API at http://127.0.0.1:4711 (region us-east-1)\nCredentials: x\n\nTry it:\n  curl http://127.0.0.1:4712/health/ready\nmore\n"
+	api, health, err := readEndpoints(strings.NewReader(greeting))
+	if err != nil || api != "http://127.0.0.1:4711" || health != "http://127.0.0.1:4712/health/ready" {
+		t.Errorf("%q, %q, %v", api, health, err)
 	}
-	if _, err := readEndpoint(strings.NewReader("")); err == nil {
-		t.Error("no greeting is no error")
+	if _, _, err := readEndpoints(strings.NewReader(greeting[:100])); err == nil {
+		t.Error("half a greeting is no error")
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,22 +19,19 @@ import (
 	"github.com/moraine-archive/moraine/glacier/treehash"
 )
 
-// client speaks the API at as little cost as it can: what the client burns the server cannot have.
+// client makes requests of the API. What it burns the server cannot have: requests that are measured are signed beforehand, and sent and read with
+// next to no work (wire.go).
 type client struct {
 	endpoint string
-	http     *http.Client
+	http     *http.Client // for what is not measured
 	signer   *v4.Signer
 }
 
+// vaultPath is where everything is stored when nothing else is said.
 const vaultPath = "/-/vaults/bench"
 
-func newClient(endpoint string, connections int) *client {
-	return &client{endpoint, &http.Client{Transport: &http.Transport{
-		MaxIdleConnsPerHost: connections,
-		DisableCompression:  true,
-		WriteBufferSize:     64 << 10,
-		ReadBufferSize:      64 << 10,
-	}}, v4.NewSigner()}
+func newClient(endpoint string) *client {
+	return &client{endpoint, &http.Client{Transport: &http.Transport{DisableCompression: true}}, v4.NewSigner()}
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -64,21 +63,19 @@ func newPattern() *pattern {
 	return p
 }
 
-func (p *pattern) reader(size int64) *patternReader { return &patternReader{p: p, size: size} }
-
-type patternReader struct {
-	p        *pattern
-	at, size int64
+// buffers returns an archive, behind something else, for a single vectored write.
+func (p *pattern) buffers(head []byte, size int64) net.Buffers {
+	b := make(net.Buffers, 1, 2+size/treehash.LeafSize)
+	b[0] = head
+	for ; size > 0; size -= treehash.LeafSize {
+		b = append(b, p.block[:min(size, treehash.LeafSize)])
+	}
+	return b
 }
 
-func (r *patternReader) Read(b []byte) (int, error) {
-	if r.at == r.size {
-		return 0, io.EOF
-	}
-	from := r.p.block[r.at%int64(len(r.p.block)):]
-	n := copy(b, from[:min(int64(len(from)), r.size-r.at)])
-	r.at += int64(n)
-	return n, nil
+func (p *pattern) reader(size int64) io.Reader {
+	b := p.buffers(nil, size)
+	return &b
 }
 
 // request is a request to be signed and sent.
@@ -88,11 +85,10 @@ type request struct {
 	body         io.Reader
 	size         int64
 	hash         string // of the body
-	status       int    // that is wanted
 }
 
-// do sends a request. The caller reads and closes the body of the response.
-func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
+// sign returns a signed request.
+func (c *client) sign(ctx context.Context, r request) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.endpoint+r.path, r.body)
 	if err != nil {
 		return nil, err
@@ -103,66 +99,79 @@ func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
 		req.Header.Set(name, value)
 	}
 	credentials := aws.Credentials{AccessKeyID: keyID, SecretAccessKey: secret}
-	if err := c.signer.SignHTTP(ctx, credentials, req, r.hash, "glacier", region, time.Now()); err != nil {
-		return nil, err
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != r.status {
-		text, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		return nil, fmt.Errorf("%s %s: status %d, not %d: %s", r.method, r.path, res.StatusCode, r.status, text)
-	}
-	return res, nil
+	return req, c.signer.SignHTTP(ctx, credentials, req, r.hash, "glacier", region, time.Now())
 }
 
-// small sends a request with a small body and returns the body of the response.
+// small sends a request with a small body and returns the headers and the body of the response.
 func (c *client) small(ctx context.Context, method, path, body string, status int) (http.Header, []byte, error) {
 	hash := treehash.Hash(sha256.Sum256([]byte(body))).String()
-	res, err := c.do(ctx, request{method: method, path: path, body: strings.NewReader(body), size: int64(len(body)), hash: hash, status: status})
+	req, err := c.sign(ctx, request{method: method, path: path, body: strings.NewReader(body), size: int64(len(body)), hash: hash})
+	if err != nil {
+		return nil, nil, err
+	}
+	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != status {
+		err = fmt.Errorf("%s %s: status %d, not %d: %s", method, path, res.StatusCode, status, text)
+	}
 	return res.Header, text, err
 }
 
-func (c *client) createVault(ctx context.Context) error {
-	_, _, err := c.small(ctx, "PUT", vaultPath, "", http.StatusCreated)
+func (c *client) createVault(ctx context.Context, vault string) error {
+	_, _, err := c.small(ctx, "PUT", vault, "", http.StatusCreated)
 	return err
 }
 
-// upload uploads an archive and returns its id.
-func (c *client) upload(ctx context.Context, p *pattern, a archive) (string, error) {
-	res, err := c.do(ctx, request{
-		method: "POST", path: vaultPath + "/archives", body: p.reader(a.size), size: a.size, hash: a.linear, status: http.StatusCreated,
+// upload returns the request that uploads an archive. It can be sent again and again for some minutes: each time it makes another archive.
+func (c *client) upload(ctx context.Context, vault string, a archive) ([]byte, error) {
+	return c.prepare(ctx, request{
+		method: "POST", path: vault + "/archives", size: a.size, hash: a.linear,
 		header: map[string]string{"x-amz-content-sha256": a.linear, "x-amz-sha256-tree-hash": a.tree},
 	})
-	if err != nil {
-		return "", err
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(io.Discard, res.Body)
-	return res.Header.Get("x-amz-archive-id"), err
+}
+
+// download returns the request for the output of a job.
+func (c *client) download(ctx context.Context, job string) ([]byte, error) {
+	return c.prepare(ctx, request{method: "GET", path: vaultPath + "/jobs/" + job + "/output", hash: treehash.Empty().String()})
 }
 
 // retrieve starts a job for an archive and returns its id.
 func (c *client) retrieve(ctx context.Context, id string) (string, error) {
-	body, err := json.Marshal(map[string]string{"Type": "archive-retrieval", "ArchiveId": id})
+	return c.initiate(ctx, vaultPath, map[string]string{"Type": "archive-retrieval", "ArchiveId": id})
+}
+
+func (c *client) initiate(ctx context.Context, vault string, parameters map[string]string) (string, error) {
+	body, err := json.Marshal(parameters)
 	if err != nil {
 		return "", err
 	}
-	header, _, err := c.small(ctx, "POST", vaultPath+"/jobs", string(body), http.StatusAccepted)
+	header, _, err := c.small(ctx, "POST", vault+"/jobs", string(body), http.StatusAccepted)
 	return header.Get("x-amz-job-id"), err
 }
 
+// inventory returns what a vault lists, and the rest of the document, but for the moment when it was made.
+func (c *client) inventory(ctx context.Context, vault string) ([]byte, error) {
+	job, err := c.initiate(ctx, vault, map[string]string{"Type": "inventory-retrieval"})
+	if err == nil {
+		err = c.wait(ctx, vault, job)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, text, err := c.small(ctx, "GET", vault+"/jobs/"+job+"/output", "", http.StatusOK)
+	return inventoryDate.ReplaceAll(text, nil), err
+}
+
+var inventoryDate = regexp.MustCompile(`"InventoryDate":"[^"]*",`) // read only
+
 // wait waits until a job has ended.
-func (c *client) wait(ctx context.Context, job string) error {
+func (c *client) wait(ctx context.Context, vault, job string) error {
 	for {
-		_, text, err := c.small(ctx, "GET", vaultPath+"/jobs/"+job, "", http.StatusOK)
+		_, text, err := c.small(ctx, "GET", vault+"/jobs/"+job, "", http.StatusOK)
 		if err != nil || bytes.Contains(text, []byte(`"Completed":true`)) {
 			return err
 		}
@@ -173,26 +182,3 @@ func (c *client) wait(ctx context.Context, job string) error {
 		}
 	}
 }
-
-// download reads the output of a job into a buffer again and again. It counts the bytes and looks at none.
-func (c *client) download(ctx context.Context, job string, size int64, buf []byte) error {
-	hash := treehash.Empty().String()
-	res, err := c.do(ctx, request{method: "GET", path: vaultPath + "/jobs/" + job + "/output", hash: hash, status: http.StatusOK})
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	n, err := io.CopyBuffer(writerOnly{}, readerOnly{res.Body}, buf)
-	if err == nil && n != size {
-		err = fmt.Errorf("job %s: %d bytes came, not %d", job, n, size)
-	}
-	return err
-}
-
-// writerOnly and readerOnly hide the methods by which io.CopyBuffer would pass the buffer over.
-type (
-	writerOnly struct{}
-	readerOnly struct{ io.Reader }
-)
-
-func (writerOnly) Write(b []byte) (int, error) { return len(b), nil }

@@ -47,6 +47,7 @@ type options struct {
 	limit   limit // of every measurement
 	rounds  int
 	json    bool
+	million int // archives; 0: that is not what is wanted
 }
 
 // limit ends a measurement, at whichever comes first. Every client makes at least one request.
@@ -65,6 +66,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	bytes := f.String("bytes", "512MiB", "bytes of each measurement, at most; one archive for each client at least")
 	f.DurationVar(&o.limit.time, "time", 2*time.Second, "time after which a measurement makes no new requests")
 	f.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians are shown")
+	f.IntVar(&o.million, "million", 0, "store so many archives of 1 KiB instead, start again, and rebuild the catalogue: how do size and time grow?")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -84,6 +86,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, &usageError{err}
 	case f.NArg() > 0:
 		return o, &usageError{fmt.Errorf("%q is one argument too many", f.Arg(0))}
+	case o.million != 0 && o.million < 4*clientsOfMillion:
+		return o, &usageError{fmt.Errorf("--million: %d archives are too few to compare the first with the last", o.million)}
 	case o.rounds < 1:
 		return o, &usageError{fmt.Errorf("--rounds: %d is not positive", o.rounds)}
 	case o.limit.time <= 0:
@@ -141,9 +145,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	b := &bench{options: o, dir: dir, binary: binary, progress: stderr}
+	if o.million > 0 {
+		return b.measureMillion(ctx, stdout)
+	}
 	rounds := make([][]row, o.rounds)
 	for i := range rounds {
 		fmt.Fprintf(stderr, "round %d of %d\n", i+1, o.rounds)
+		b.turn = i
 		if rounds[i], err = b.round(ctx); err != nil {
 			return err
 		}
@@ -157,7 +165,7 @@ func enoughSpace(o options) error {
 	if err := unix.Statfs(o.dir, &disk); err != nil {
 		return fmt.Errorf("--dir %s: %w", o.dir, err)
 	}
-	var most int64
+	most := int64(o.million) * 4 << 10 // with the catalogue, and another that is made of the volumes
 	for _, size := range o.sizes {
 		for _, clients := range o.clients {
 			most = max(most, size*int64(o.limit.requests(size, clients)))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ type bench struct {
 	progress io.Writer
 	pattern  *pattern
 	archives map[int64]archive // by size
+	turn     int               // of the round
 }
 
 // measured is what one measurement found.
@@ -94,40 +96,74 @@ func (b *bench) round(ctx context.Context) ([]row, error) {
 // hardware is what the same bytes cost without a server.
 type hardware struct{ linear, both, disk measured }
 
-// measure measures the disk, then uploads and downloads with a server on an empty directory.
+// served is what a server did.
+type served struct {
+	up, down measured
+	peak     int64
+}
+
+// shareLimit is the size up to which archives can share volumes.
+const shareLimit = 1 << 20
+
+// measure measures the disk, then uploads and downloads with a server on an empty directory. Archives that share volumes are also uploaded to a
+// server that gives each a file of its own, in every second round beforehand.
 func (b *bench) measure(ctx context.Context, a archive, clients int, with hardware) (rows []row, err error) {
 	fmt.Fprintf(b.progress, "  %s, %d at once\n", formatSize(a.size), clients)
 	if with.disk, err = b.write(ctx, a.size, clients); err != nil {
 		return nil, err
 	}
-	data := filepath.Join(b.dir, "data")
-	s, err := startServer(b.binary, data)
-	if err != nil {
-		return nil, err
+	var shared, each served
+	serve := func() (err error) { shared, err = b.serve(ctx, a, clients, true); return err }
+	serveEach := func() (err error) { each, err = b.serve(ctx, a, clients, false, "--share-limit", "0"); return err }
+	order := []func() error{serve, serveEach}
+	switch {
+	case a.size > shareLimit:
+		order = order[:1]
+	case b.turn%2 == 1:
+		slices.Reverse(order)
 	}
-	c := newClient(s.endpoint, clients)
+	for _, do := range order {
+		if err := do(); err != nil {
+			return nil, err
+		}
+	}
+	rows = []row{newRow("write+fdatasync", a.size, clients, with.disk), shared.row("upload", a.size, clients, shared.up, with)}
+	if each.up.requests > 0 {
+		rows[1].OfEach = shared.up.rate() / each.up.rate()
+		rows = append(rows, each.row("upload, a file each", a.size, clients, each.up, with))
+	}
+	with.disk = measured{} // writing says nothing of reading
+	return append(rows, shared.row("download", a.size, clients, shared.down, with)), nil
+}
+
+func (s served) row(operation string, size int64, clients int, m measured, with hardware) row {
+	r := newRow(operation, size, clients, m)
+	r.compare(with)
+	r.PeakMiB = float64(s.peak) / (1 << 20)
+	return r
+}
+
+// serve measures a server on an empty directory.
+func (b *bench) serve(ctx context.Context, a archive, clients int, download bool, settings ...string) (m served, err error) {
+	data := filepath.Join(b.dir, "data")
+	s, err := startServer(b.binary, data, settings...)
+	if err != nil {
+		return m, err
+	}
+	c := newClient(s.endpoint)
 	defer func() {
 		c.close()
 		err = errors.Join(err, s.stop(), os.RemoveAll(data))
 	}()
-	up, ids, err := b.uploads(ctx, s, c, a, clients)
-	if err != nil {
-		return nil, err
+	var ids []string
+	if m.up, ids, err = b.uploads(ctx, s, c, a, clients); err == nil && download {
+		m.down, err = b.downloads(ctx, s, c, a, clients, ids)
 	}
-	down, err := b.downloads(ctx, s, c, a, clients, ids)
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	peak, err := s.peak()
-	if err != nil {
-		return nil, err
-	}
-	rows = []row{newRow("write+fdatasync", a.size, clients, with.disk), newRow("upload", a.size, clients, up), newRow("download", a.size, clients, down)}
-	rows[1].compare(with)
-	with.disk = measured{} // writing says nothing of reading
-	rows[2].compare(with)
-	rows[1].PeakMiB, rows[2].PeakMiB = float64(peak)/(1<<20), float64(peak)/(1<<20)
-	return rows, nil
+	m.peak, err = s.peak()
+	return m, err
 }
 
 // charged adds what a measurement cost this process and, if there is one, the server.
@@ -156,47 +192,81 @@ func cpuTimes(s *server) (own, server time.Duration, err error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), server, err
 }
 
-// uploads returns the ids of the archives too.
-func (b *bench) uploads(ctx context.Context, s *server, c *client, a archive, clients int) (measured, []string, error) {
-	if err := c.createVault(ctx); err != nil {
-		return measured{}, nil, err
-	}
-	ids := make([]string, b.limit.requests(a.size, clients))
-	r, err := charged(s, func() (measured, error) {
-		return b.limit.run(ctx, a.size, clients, func(_, i int) (err error) {
-			ids[i], err = c.upload(ctx, b.pattern, a)
+// wires opens a connection for each client, for do.
+func (c *client) wires(ctx context.Context, n int, do func([]*wire) error) error {
+	all := make([]*wire, n)
+	for i := range all {
+		w, err := c.dial(ctx)
+		if err != nil {
 			return err
+		}
+		defer w.close()
+		all[i] = w
+	}
+	return do(all)
+}
+
+// uploads returns the ids of the archives too.
+func (b *bench) uploads(ctx context.Context, s *server, c *client, a archive, clients int) (m measured, ids []string, err error) {
+	if err := c.createVault(ctx, vaultPath); err != nil {
+		return m, nil, err
+	}
+	head, err := c.upload(ctx, vaultPath, a)
+	if err != nil {
+		return m, nil, err
+	}
+	ids = make([]string, b.limit.requests(a.size, clients))
+	err = c.wires(ctx, clients, func(wires []*wire) (err error) {
+		m, err = charged(s, func() (measured, error) {
+			return b.limit.run(ctx, a.size, clients, func(client, i int) (err error) {
+				ids[i], err = wires[client].upload(head, b.pattern, a)
+				return err
+			})
 		})
+		return err
 	})
-	return r, ids[:r.requests], err
+	return m, ids[:m.requests], err
 }
 
 // maxJobs bounds how many different archives are downloaded, so that making the jobs takes no longer than the downloads.
 const maxJobs = 256
 
 // downloads makes a job for each archive, then reads their outputs in turn.
-func (b *bench) downloads(ctx context.Context, s *server, c *client, a archive, clients int, ids []string) (measured, error) {
-	jobs := make([]string, min(len(ids), maxJobs))
-	all := limit{bytes: int64(len(jobs)) * a.size, time: time.Hour}
-	_, err := all.run(ctx, a.size, min(clients, len(jobs)), func(_, i int) (err error) {
-		jobs[i], err = c.retrieve(ctx, ids[i])
-		return err
-	})
+func (b *bench) downloads(ctx context.Context, s *server, c *client, a archive, clients int, ids []string) (m measured, err error) {
+	heads, err := b.jobs(ctx, c, a, clients, ids[:min(len(ids), maxJobs)])
 	if err != nil {
-		return measured{}, err
-	}
-	for _, job := range jobs {
-		if err := c.wait(ctx, job); err != nil {
-			return measured{}, err
-		}
+		return m, err
 	}
 	buffers := make([][]byte, clients)
 	for i := range buffers {
 		buffers[i] = make([]byte, 1<<20)
 	}
-	return charged(s, func() (measured, error) {
-		return b.limit.run(ctx, a.size, clients, func(client, i int) error {
-			return c.download(ctx, jobs[i%len(jobs)], a.size, buffers[client])
+	err = c.wires(ctx, clients, func(wires []*wire) (err error) {
+		m, err = charged(s, func() (measured, error) {
+			return b.limit.run(ctx, a.size, clients, func(client, i int) error {
+				return wires[client].download(heads[i%len(heads)], a.size, buffers[client])
+			})
 		})
+		return err
 	})
+	return m, err
+}
+
+// jobs makes a job for each archive, waits until all have ended, and returns the requests for their outputs.
+func (b *bench) jobs(ctx context.Context, c *client, a archive, clients int, ids []string) ([][]byte, error) {
+	jobs, heads := make([]string, len(ids)), make([][]byte, len(ids))
+	all := limit{bytes: int64(len(ids)) * a.size, time: time.Hour}
+	_, err := all.run(ctx, a.size, min(clients, len(ids)), func(_, i int) (err error) {
+		jobs[i], err = c.retrieve(ctx, ids[i])
+		return err
+	})
+	for i, job := range jobs {
+		if err == nil {
+			err = c.wait(ctx, vaultPath, job)
+		}
+		if err == nil {
+			heads[i], err = c.download(ctx, job)
+		}
+	}
+	return heads, err
 }

@@ -24,6 +24,7 @@ type row struct {
 	OfLinear          float64 `json:"of_sha256_one_core,omitzero"`
 	OfBoth            float64 `json:"of_both_hashes_one_core,omitzero"`
 	OfDisk            float64 `json:"of_write_fdatasync,omitzero"`
+	OfEach            float64 `json:"of_a_file_each,omitzero"`
 	PeakMiB           float64 `json:"server_peak_resident_mib,omitzero"`
 }
 
@@ -84,7 +85,7 @@ func newReport(rounds [][]row) report {
 
 func figures(r *row) []*float64 {
 	return []*float64{
-		&r.Requests, &r.RequestsPerSecond, &r.MBPerSecond, &r.CPU, &r.ClientCPU, &r.OfLinear, &r.OfBoth, &r.OfDisk, &r.PeakMiB,
+		&r.Requests, &r.RequestsPerSecond, &r.MBPerSecond, &r.CPU, &r.ClientCPU, &r.OfLinear, &r.OfBoth, &r.OfDisk, &r.OfEach, &r.PeakMiB,
 	}
 }
 
@@ -101,11 +102,11 @@ func (r report) print(w io.Writer, asJSON bool) error {
 		return enc.Encode(r)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\tsize\tat once\trequests/s\tMB/s\tCPU s/GiB\tclient's\t: SHA-256\t: both\t: write\tpeak MiB\t")
+	fmt.Fprintln(t, "\tsize\tat once\trequests/s\tMB/s\tCPU s/GiB\tclient's\t: SHA-256\t: both\t: write\t: each\tpeak MiB\t")
 	for _, row := range r.Rows {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Operation, formatSize(row.Size), row.Clients,
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Operation, formatSize(row.Size), row.Clients,
 			figure(row.RequestsPerSecond), figure(row.MBPerSecond), figure(row.CPU), figure(row.ClientCPU),
-			figure(row.OfLinear), figure(row.OfBoth), figure(row.OfDisk), figure(row.PeakMiB))
+			figure(row.OfLinear), figure(row.OfBoth), figure(row.OfDisk), figure(row.OfEach), figure(row.PeakMiB))
 	}
 	fmt.Fprintf(t, "\n")
 	if err := t.Flush(); err != nil {

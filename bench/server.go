@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,16 +39,21 @@ const (
 
 // server is a server in a process of its own.
 type server struct {
-	endpoint string
-	cmd      *exec.Cmd
+	endpoint, health string
+	cmd              *exec.Cmd
 }
 
-// startServer starts the server on an empty data directory.
-func startServer(binary, data string) (*server, error) {
+// environ returns nothing of the environment of the tests: what is meant for them, like MORAINE_CLIENTS, is no setting of the server.
+func environ() []string {
+	return []string{"MORAINE_ROOT_ACCESS_KEY_ID=" + keyID, "MORAINE_ROOT_SECRET_ACCESS_KEY=" + secret}
+}
+
+// startServer starts the server on a data directory, with settings besides those that are always given.
+func startServer(binary, data string, more ...string) (*server, error) {
 	s := new(server)
-	s.cmd = exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", data, "--region", region)
-	// Nothing of the environment of the tests: what is meant for them, like MORAINE_CLIENTS, is no setting of the server.
-	s.cmd.Env = []string{"MORAINE_ROOT_ACCESS_KEY_ID=" + keyID, "MORAINE_ROOT_SECRET_ACCESS_KEY=" + secret}
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", data, "--region", region}
+	s.cmd = exec.Command(binary, append(args, more...)...)
+	s.cmd.Env = environ()
 	log, err := os.Create(data + ".log") // a file, so that logging costs the server what it costs in use
 	if err != nil {
 		return nil, err
@@ -61,7 +67,7 @@ func startServer(binary, data string) (*server, error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
-	if s.endpoint, err = readEndpoint(greeting); err != nil {
+	if s.endpoint, s.health, err = readEndpoints(greeting); err != nil {
 		text, _ := os.ReadFile(log.Name())
 		return nil, errors.Join(fmt.Errorf("%w\n%s", err, text), s.stop())
 	}
@@ -69,14 +75,35 @@ func startServer(binary, data string) (*server, error) {
 	return s, nil
 }
 
-// readEndpoint finds the address of the API in what the server prints when it listens.
-func readEndpoint(greeting io.Reader) (string, error) {
-	line, err := bufio.NewReader(greeting).ReadString('\n')
-	m := regexp.MustCompile(`API at (http://\S+)`).FindStringSubmatch(line)
-	if m == nil {
-		return "", fmt.Errorf("the server did not say where it listens, but %q (%v)", line, err)
+var endpoints = regexp.MustCompile(`API at (http://\S+)(?s:.*?)curl (http://\S+/health/ready)\n`) // read only
+
+// readEndpoints finds the address of the API, and where readiness is asked for, in what the server prints when it listens.
+func readEndpoints(greeting io.Reader) (api, health string, err error) {
+	var said strings.Builder
+	for r := bufio.NewReader(greeting); ; {
+		line, err := r.ReadString('\n')
+		said.WriteString(line)
+		if m := endpoints.FindStringSubmatch(said.String()); m != nil {
+			return m[1], m[2], nil
+		}
+		if err != nil {
+			return "", "", fmt.Errorf("the server did not say where it listens, but %q (%w)", &said, err)
+		}
 	}
-	return m[1], nil
+}
+
+// ready waits until the server says that it is ready.
+func (s *server) ready() error {
+	for range 60_000 {
+		if res, err := http.Get(s.health); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return errors.New("the server does not get ready")
 }
 
 // stopTime is how long the server has to stop.
@@ -128,14 +155,20 @@ func parseCPU(stat string) (time.Duration, error) {
 }
 
 // peak returns the largest resident size of the server so far, in bytes.
-func (s *server) peak() (int64, error) {
+func (s *server) peak() (int64, error) { return s.memory("VmHWM") }
+
+// resident returns the resident size of the server, in bytes.
+func (s *server) resident() (int64, error) { return s.memory("VmRSS") }
+
+// memory reads a figure of proc_pid_status(5).
+func (s *server) memory(name string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	m := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(text)
+	m := regexp.MustCompile(`(?m)^` + name + `:\s+(\d+) kB$`).FindSubmatch(text)
 	if m == nil {
-		return 0, errors.New("/proc/PID/status has no VmHWM")
+		return 0, fmt.Errorf("/proc/PID/status has no %s", name)
 	}
 	n, err := strconv.ParseInt(string(m[1]), 10, 64)
 	return n << 10, err

@@ -19,8 +19,9 @@ type Stream struct {
 	tree   Tree
 	leaves []Hash
 	read   int64
-	buf    *[LeafSize]byte
-	err    error // what every further Next returns
+	buf    []byte          // of a leaf, or of all the data if that is little
+	pooled *[LeafSize]byte // buf, if it is to be given back
+	err    error           // what every further Next returns
 }
 
 // NewStream returns a stream of the size bytes of r, or of all of r when size is -1. When check is not nil it is given both hashes after
@@ -73,7 +74,7 @@ func (s *Stream) fill() ([]byte, error) {
 		return nil, io.EOF
 	}
 	if s.buf == nil {
-		s.buf = leafBuffers.Get().(*[LeafSize]byte)
+		s.makeRoom()
 	}
 	n, err := readFull(s.r, s.buf[:want])
 	s.read += int64(n)
@@ -85,6 +86,19 @@ func (s *Stream) fill() ([]byte, error) {
 	default:
 		return nil, err
 	}
+}
+
+// littleSize is the number of bytes up to which data has a buffer of its own size: a whole leaf, which the collector may have taken from the pool, would cost more
+// than the data.
+const littleSize = 64 << 10
+
+func (s *Stream) makeRoom() {
+	if s.size >= 0 && s.size <= littleSize {
+		s.buf = make([]byte, s.size)
+		return
+	}
+	s.pooled = leafBuffers.Get().(*[LeafSize]byte)
+	s.buf = s.pooled[:]
 }
 
 // readFull reads until b is full. It returns io.EOF only if r did, at whatever place: unlike io.ReadFull it makes no difference between an end
@@ -115,10 +129,10 @@ func (s *Stream) end(err error) error {
 
 // Close releases the stream's buffer. It is needed only when the stream is left before its end, and may be called twice.
 func (s *Stream) Close() {
-	if s.buf != nil {
-		leafBuffers.Put(s.buf)
-		s.buf = nil
+	if s.pooled != nil {
+		leafBuffers.Put(s.pooled)
 	}
+	s.buf, s.pooled = nil, nil
 	if s.err == nil {
 		s.err = io.ErrClosedPipe
 	}

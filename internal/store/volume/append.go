@@ -307,13 +307,19 @@ func (s *Store) allocate(size int64) error {
 	}
 	end := v.end + size + min(max(v.end, leastAhead), s.options.Ahead)
 	from := max(v.allocated, v.end)
-	if _, err := s.file.WriteAt(make([]byte, end-from), from); err != nil {
-		s.file.Truncate(from) // best effort: a part of it may be there, on a disk that has no room to give away
-		return fmt.Errorf("extend a volume: %w", err)
+	for at := from; at < end; {
+		n, err := s.file.WriteAt(zeros[:min(end-at, int64(len(zeros)))], at)
+		if err != nil {
+			s.file.Truncate(from) // best effort: a part of it may be there, on a disk that has no room to give away
+			return fmt.Errorf("extend a volume: %w", err)
+		}
+		at += int64(n)
 	}
 	v.allocated = end
 	return nil
 }
+
+var zeros [1 << 20]byte // read only
 
 // fitting returns the part of a group that fits into what is allocated already, and fails the rest: on a full disk, removals can go on.
 func (s *Store) fitting(group []*addition, err error) (fits []*addition) {
@@ -329,9 +335,15 @@ func (s *Store) fitting(group []*addition, err error) (fits []*addition) {
 	return fits
 }
 
-// encode completes the records of a group for their places, and returns what is to be written. The removals of a group share a record, the last.
+// encode completes the records of a group for their places, and returns what is to be written, until the next call. The removals of a group share a record, the last.
 func (s *Store) encode(group []*addition) (b []byte, added []entry, removals []removal) {
 	v := s.current
+	b = s.buffer[:0]
+	defer func() {
+		if s.buffer = b; cap(b) > 2*maxGroup { // a single addition can be longer
+			s.buffer = nil
+		}
+	}()
 	for _, a := range group {
 		for _, r := range a.records {
 			e := entry{v.end + int64(len(b)), uint32(len(r.b)), v.numbers + uint32(len(added))}

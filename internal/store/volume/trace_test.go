@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -189,8 +190,14 @@ func traceShared(t *testing.T, s *Store, step func(string, func() error)) {
 	step("Remove of what was removed", func() error { return s.Remove(t.Context(), list[0]) })
 	step("Close", s.Close)
 	step("Close again", s.Close)
-	step("Put of 10 bytes with a label of 5 into the volume that was closed", func() error {
-		_, err := s.Put(t.Context(), store.Payload, []byte("label"), payload(pattern(10)))
+	if _, err := s.Put(t.Context(), store.Payload, nil, payload(nil)); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a Put after Close gives %v", err)
+	}
+	step("Open and Put of 10 bytes with a label of 5 into the volume that was closed", func() (err error) {
+		if s, err = Open(s.fs, s.dir, s.options, startClock); err != nil {
+			return err
+		}
+		_, err = s.Put(t.Context(), store.Payload, []byte("label"), payload(pattern(10)))
 		return err
 	})
 	step("Open after a kill", func() (err error) {

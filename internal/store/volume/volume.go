@@ -53,6 +53,7 @@ type Store struct {
 	appends *group.Committer[*addition]
 	current *shared  // that is being appended to; only for what appends commits, and for Close
 	file    vfs.File // of current; likewise
+	buffer  []byte   // of the last group; likewise
 	closed  bool     // likewise
 
 	mu      sync.Mutex
