@@ -406,7 +406,11 @@ func (c *crash) backedUp(ctx context.Context) {
 // restart stops the store in good order, and starts it again, at the second try if need be.
 func (c *crash) restart(context.Context) {
 	c.volumes.Close()
-	if c.start() != nil && c.start() != nil {
+	err := c.start()
+	if err != nil {
+		err = c.start()
+	}
+	if err != nil {
 		c.disk.Crash() // a server that does not start answers nothing
 	}
 }

@@ -208,8 +208,6 @@ func (in *inspector) shared(v *shared) error {
 			return err
 		}
 		entries = scan(in.file, in.f, size).entries
-	} else if err != nil {
-		return fmt.Errorf("volume %s: %w", in.f.id, err)
 	}
 	r := &window{r: in.file, buf: make([]byte, in.windowSize())}
 	at := int64(volumeHeaderSize)
