@@ -63,7 +63,7 @@ func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string
 	if u.Size < 1 || u.Size > protocol.MaxUpload {
 		return "", treehash.Hash{}, fault.New(fault.Invalid, "Invalid Content-Length: %d", u.Size)
 	}
-	v, err := s.lookUp(ctx, ref)
+	vault, err := s.vaultID(ctx, ref)
 	if err != nil {
 		return "", treehash.Hash{}, err
 	}
@@ -75,7 +75,7 @@ func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string
 	}
 	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		return s.orVaultNotFound(tx.InsertArchive(catalogue.Archive{
-			ID: id, VaultID: v.ID, CreatedAt: x.Created, Size: x.Size, TreeHash: x.Tree[:],
+			ID: id, VaultID: vault, CreatedAt: x.Created, Size: x.Size, TreeHash: x.Tree[:],
 			Description: description, Place: string(x.Place),
 		}), ref)
 	})
@@ -97,6 +97,18 @@ func (s *Service) lookUp(ctx context.Context, ref Ref) (v catalogue.Vault, err e
 		return err
 	})
 	return v, err
+}
+
+// vaultID returns the number of a vault, in a transaction of its own.
+func (s *Service) vaultID(ctx context.Context, ref Ref) (id int64, err error) {
+	if !legalVaultName(ref.Name) {
+		return 0, vaultNotFound(ref.Name)
+	}
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		id, err = tx.VaultID(ref.Account, ref.Name)
+		return s.orVaultNotFound(err, ref)
+	})
+	return id, err
 }
 
 // archive returns the row of an archive that a request names. deleted is set when it was in the vault once.

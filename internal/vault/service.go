@@ -86,7 +86,7 @@ func legalVaultName(name string) bool {
 // vault returns the row of a vault. What is not a legal name is shown raw, as the original does.
 func (s *Service) vault(tx *catalogue.Tx, ref Ref) (catalogue.Vault, error) {
 	if !legalVaultName(ref.Name) {
-		return catalogue.Vault{}, fault.New(fault.NotFound, "Vault not found for ARN: %s", ref.Name)
+		return catalogue.Vault{}, vaultNotFound(ref.Name)
 	}
 	v, err := tx.Vault(ref.Account, ref.Name)
 	return v, s.orVaultNotFound(err, ref)
@@ -94,7 +94,7 @@ func (s *Service) vault(tx *catalogue.Tx, ref Ref) (catalogue.Vault, error) {
 
 // orVaultNotFound turns the absence of a row into the absence of the vault.
 func (s *Service) orVaultNotFound(err error, ref Ref) error {
-	return absent(err, fault.New(fault.NotFound, "Vault not found for ARN: %s", s.ARN(ref)))
+	return absent(err, vaultNotFound(s.ARN(ref)))
 }
 
 // absent turns the absence of a row into an error that says what is not there.
@@ -103,6 +103,10 @@ func absent(err, notFound error) error {
 		return notFound
 	}
 	return err
+}
+
+func vaultNotFound(arn string) error {
+	return fault.New(fault.NotFound, "Vault not found for ARN: %s", arn)
 }
 
 func archiveNotFound(id string) error {
