@@ -52,7 +52,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open the catalogue %s: %w", path, err), writer.close())
 	}
 	db := &DB{source: source, writer: writer, reader: reader}
-	db.changes = group.New(db.commit, func(*change) int { return 1 }, largestGroup)
+	db.ShareCommits(largestGroup)
 	if err := patiently(ctx, func() error { return migrate(ctx, writer) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalogue %s: %w", path, err), db.Close())
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/moraine-archive/moraine/internal/group"
 )
 
 // change is a call of Update.
@@ -17,6 +19,11 @@ type change struct {
 
 // largestGroup bounds how long the first change of a group waits for the others.
 const largestGroup = 256
+
+// ShareCommits sets how many changes share a commit at most, in place of largestGroup. It is for the start, before anything is changed.
+func (db *DB) ShareCommits(limit int) {
+	db.changes = group.New(db.commit, func(*change) int { return 1 }, limit)
+}
 
 // maxAttempts bounds how often a closure is run when the engine asks for it to be run again.
 const maxAttempts = 5

@@ -63,6 +63,7 @@ type Config struct {
 	ShareLimit      Bytes         `koanf:"share-limit"`
 	VolumeSize      Bytes         `koanf:"volume-size"`
 	Reserve         Bytes         `koanf:"reserve"`
+	CommitLimit     int           `koanf:"commit-limit"`
 	CompactShare    int           `koanf:"compact-share"` // per cent
 	CompactInterval time.Duration `koanf:"compact-interval"`
 	CompactRate     Bytes         `koanf:"compact-rate"` // per second; 0: no limit
@@ -110,6 +111,7 @@ func Flags(f *pflag.FlagSet) {
 	f.String("share-limit", "1MiB", "payloads of up to this size share volumes (0 to 1MiB)")
 	f.String("volume-size", "1GiB", "size at which a shared volume is closed and another begun")
 	f.String("reserve", "256MiB", "room on the disk that uploads leave for deletions and the catalogue (at most an eighth of the disk)")
+	f.Int("commit-limit", 256, "changes of the catalogue that share a commit, at most (1: each has its own sync)")
 	f.Int("compact-share", 50, "a shared volume is compacted when more than so many per cent of it are needed by nothing")
 	f.Duration("compact-interval", time.Hour, "time between looks for volumes to compact (0: never)")
 	f.String("compact-rate", "64MiB", "bytes a second that compaction reads (0: no limit)")
@@ -269,6 +271,7 @@ func (c Config) Validate() error {
 	check(c.ShareLimit <= 1<<20, "share-limit: %d bytes is more than 1MiB, the largest payload that can share a volume", c.ShareLimit)
 	check(c.VolumeSize >= 1<<20 && c.VolumeSize <= 1<<40, "volume-size: %d bytes is not between 1MiB and 1TiB", c.VolumeSize)
 	check(c.CompactShare > 0 && c.CompactShare < 100, "compact-share: %d is not between 1 and 99 per cent", c.CompactShare)
+	check(c.CommitLimit > 0, "commit-limit: %d is not positive", c.CommitLimit)
 	check(c.BackupKeep > 0, "backup-keep: %d is not positive", c.BackupKeep)
 	for name, text := range sorted(map[string]string{
 		"expedited-time": c.Expedited, "standard-time": c.Standard, "bulk-time": c.Bulk, "inventory-time": c.Inventory,

@@ -46,7 +46,7 @@ func mustLoad(t *testing.T, file string, environ, args []string) config.Config {
 func TestDefaults(t *testing.T) {
 	want := config.Config{
 		Listen: "127.0.0.1:2012", AdminListen: "127.0.0.1:2013", Data: "moraine-data", Region: "us-east-1", LogFormat: "text",
-		StallTimeout: 30 * time.Second, SweepInterval: 24 * time.Hour, ShareLimit: 1 << 20, VolumeSize: 1 << 30, Reserve: 256 << 20,
+		StallTimeout: 30 * time.Second, SweepInterval: 24 * time.Hour, ShareLimit: 1 << 20, VolumeSize: 1 << 30, Reserve: 256 << 20, CommitLimit: 256,
 		CompactShare: 50, CompactInterval: time.Hour, CompactRate: 64 << 20, ScrubInterval: 720 * time.Hour, ScrubRate: 32 << 20,
 		BackupInterval: 24 * time.Hour, BackupKeep: 3,
 	}
@@ -253,6 +253,7 @@ func TestValidate(t *testing.T) {
 		{[]string{"--compact-interval=-1s"}, []string{"compact-interval", "-1s"}},
 		{[]string{"--scrub-interval=-1s"}, []string{"scrub-interval", "-1s"}},
 		{[]string{"--backup-interval=-1s"}, []string{"backup-interval", "-1s"}},
+		{[]string{"--commit-limit=0"}, []string{"commit-limit", "0"}},
 		{[]string{"--backup-keep=0"}, []string{"backup-keep", "0"}},
 		{[]string{"--expedited-time=soon"}, []string{"expedited-time", `"soon"`}},
 		{[]string{"--standard-time=5h-3h"}, []string{"standard-time", `"5h-3h"`}},

@@ -81,6 +81,9 @@ func (s *stores) openRows(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	if s.config.CommitLimit > 0 {
+		rows.ShareCommits(s.config.CommitLimit)
+	}
 	s.rows = rows
 	s.closers = append(s.closers, rows)
 	s.service = vault.New(rows, s.bytes, s.settings, s.now, s.log)
