@@ -114,7 +114,10 @@ func (b *bench) measure(ctx context.Context, a archive, clients int, with hardwa
 	}
 	var shared, each served
 	serve := func() (err error) { shared, err = b.serve(ctx, a, clients, true); return err }
-	serveEach := func() (err error) { each, err = b.serve(ctx, a, clients, false, "--share-limit", "0", "--commit-limit", "1"); return err }
+	serveEach := func() (err error) {
+		each, err = b.serve(ctx, a, clients, false, "--share-limit", "0", "--commit-limit", "1")
+		return err
+	}
 	order := []func() error{serve, serveEach}
 	switch {
 	case a.size > shareLimit:
