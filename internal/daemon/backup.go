@@ -25,9 +25,9 @@ type Backup struct {
 	Bytes int64     `json:"bytes"`
 }
 
-const backupLayout = "20060102T150405Z"
+const backupLayout = "20060102T150405.000Z"
 
-var backupName = regexp.MustCompile(`^catalogue-([0-9]{8}T[0-9]{6}Z)-([0-9a-f]{64})\.db$`) // read only
+var backupName = regexp.MustCompile(`^catalogue-([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([0-9a-f]{64})\.db$`) // read only
 
 // backups returns the copies, the newest first.
 func backups(disk vfs.FS, dir string) ([]Backup, error) {
@@ -94,7 +94,7 @@ func (s *stores) writeBackup(ctx context.Context) (Backup, error) {
 	if err := s.disk.MkdirAll(dir); err != nil {
 		return Backup{}, err
 	}
-	b, unfinished := Backup{At: s.now().UTC().Truncate(time.Second)}, filepath.Join(dir, "unfinished")
+	b, unfinished := Backup{At: s.now().UTC().Truncate(time.Millisecond)}, filepath.Join(dir, "unfinished")
 	if err := s.disk.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return b, err
 	}

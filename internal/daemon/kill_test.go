@@ -268,7 +268,9 @@ func (k *killing) did() map[string]int {
 // end stops the server in good order, loses the catalogue, and has it made again: of the volumes alone, and with the newest copy.
 func (k *killing) end(t *testing.T) {
 	t.Helper()
-	time.Sleep(time.Until(k.died.Add(killKeep))) // then all that was not acknowledged is old enough to be swept; the server goes by real time
+	time.Sleep(time.Until(k.died.Add(killKeep))) // then all that was not acknowledged is old enough to be found; the server goes by real time
+	k.launcher.admin(t, nil, "sweep")
+	time.Sleep(killKeep) // and then, having been found, to go
 	k.launcher.admin(t, nil, "sweep")
 	before := k.inventories(t)
 	k.server.stop(t)

@@ -200,13 +200,14 @@ func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload 
 // ErrFull says that what is left of the disk is reserved.
 var ErrFull = fmt.Errorf("the rest of the disk is reserved for deletions and the catalogue: %w", syscall.ENOSPC) // read only
 
-// reserve is ErrFull if so many bytes more would use the reserve of the disk: on a disk without any room, nothing could be deleted.
+// reserve is ErrFull if so many bytes more would use the reserve of the disk: on a disk without any room, nothing could be deleted. A disk that does not say how much room it has is left to
+// say so when it is written to.
 func (s *Store) reserve(size int64) error {
 	free, total, err := s.fs.Space(s.dir)
 	if err == nil && free-size < min(s.options.Reserve, total/8) {
-		err = ErrFull
+		return ErrFull
 	}
-	return err
+	return nil
 }
 
 // roomFor is ErrFull if a copy of what a volume still holds would use more than half of the reserve.
