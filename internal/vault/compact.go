@@ -86,6 +86,9 @@ func (s *Service) moved(ctx context.Context, moves []store.Moved) (stale []store
 		stale = nil // the closure may run again
 		for _, m := range moves {
 			if m.Fate != store.Move {
+				if err := tx.MoveOrphan(string(m.From), string(m.To)); err != nil {
+					return err
+				}
 				continue
 			}
 			l, err := parseLabel(m.Extent.Label)

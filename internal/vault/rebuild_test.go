@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
@@ -497,5 +498,31 @@ func TestCheckOnABusyServer(t *testing.T) {
 	}
 	for _, f := range h.findings(t) {
 		t.Errorf("the check finds: %s %s", f.Severity, f)
+	}
+}
+
+// TestOrphansAgeThroughCompactions has compactions carry a record that no row refers to: its time goes on from when it was first found so.
+func TestOrphansAgeThroughCompactions(t *testing.T) {
+	h := withVolumes(t, t.TempDir())
+	ids := h.many(t, 40)
+	l := label{What: isArchive, Account: h.ref.Account, Vault: h.ref.Name, Archive: h.newArchiveID()}
+	orphan, err := h.store.Store.Put(t.Context(), store.Payload, l.encode(), treehash.NewStream(strings.NewReader("never acknowledged"), 18, nil))
+	check(t, err)
+	ids = append(ids, h.many(t, 40)...)
+	h.clock.move(25 * time.Hour)
+	h.sweep(t) // finds it
+	h.thin(t, ids)
+	h.clock.move(h.settings.KeepOrphans - time.Hour)
+	c, err := h.Compact(t.Context(), nil)
+	check(t, err)
+	if _, err := h.store.Store.Stat(t.Context(), orphan.Place); !fault.Is(err, fault.NotFound) {
+		t.Fatalf("the compaction did not move the record: %+v, %v", c, err)
+	}
+	if swept := h.sweep(t); swept.Orphans != 1 || swept.Removed != 0 {
+		t.Errorf("before its time is over: %+v", swept)
+	}
+	h.clock.move(time.Hour)
+	if swept := h.sweep(t); swept.Orphans != 0 || swept.Removed != 1 {
+		t.Errorf("when its time is over: %+v", swept)
 	}
 }
