@@ -1,0 +1,62 @@
+// Package audit writes the audit log: a line of JSON for every request that changes something, and for every one that was denied. The fields are those
+// of Entry; docs/audit.md describes them.
+package audit
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+)
+
+// Entry is a line of the log. Empty fields are left out.
+type Entry struct {
+	Time      time.Time `json:"time"` // when the request was decided on, in UTC
+	RequestID string    `json:"request_id"`
+	Account   string    `json:"account,omitempty"` // of the caller
+	Caller    string    `json:"caller,omitempty"`  // ARN
+	KeyID     string    `json:"access_key_id,omitempty"`
+	Address   string    `json:"address"` // where the request came from
+	UserAgent string    `json:"user_agent,omitempty"`
+	Action    string    `json:"action,omitempty"`   // like glacier:DeleteArchive
+	Resource  string    `json:"resource,omitempty"` // ARN
+	Archive   string    `json:"archive,omitempty"`  // id
+	Decision  string    `json:"decision"`
+	Policy    string    `json:"policy,omitempty"`    // that decided
+	Statement string    `json:"statement,omitempty"` // in it: its Sid, or its number from 1
+	Status    int       `json:"status"`              // of the answer
+	Error     string    `json:"error,omitempty"`     // code of the answer
+	Message   string    `json:"message,omitempty"`   // of the answer, if it is an error
+}
+
+// What Decision says.
+const (
+	Allowed         = "allowed"
+	Denied          = "denied"
+	Unauthenticated = "unauthenticated" // it is not known who calls
+)
+
+// Log is an open audit log. It can be used from several goroutines.
+type Log struct{ w io.WriteCloser }
+
+// Open returns a log in a file, which is made when the first line is written, for its owner only. When it has a number of bytes it is set aside under a name with the date, and
+// a new one is begun; of those set aside so many are kept, the newest. Zero keeps all.
+func Open(path string, size int64, keep int) *Log {
+	const mb = 1 << 20
+	return &Log{&lumberjack.Logger{Filename: path, MaxSize: int(max(1, size/mb)), MaxBackups: keep}}
+}
+
+// Write appends an entry.
+func (l *Log) Write(e Entry) error {
+	e.Time = e.Time.UTC()
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	_, err = l.w.Write(append(b, '\n'))
+	return err
+}
+
+// Close closes the file.
+func (l *Log) Close() error { return l.w.Close() }
