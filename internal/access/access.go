@@ -1,4 +1,7 @@
-// Package access says who may do what: accounts, their keys, and the decision on a request.
+// Package access says who may do what: callers and their keys, policy documents, and the decision on a request.
+//
+// The language is that of AWS Identity and Access Management, as far as the policies of the Amazon Glacier API use it. A request goes to Decide, and to
+// nothing else; parse turns documents into what Decide reads.
 package access
 
 import (
@@ -7,41 +10,82 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
-
-	"github.com/moraine-archive/moraine/internal/fault"
+	"time"
 )
 
-// Key is an access key. It signs for the root of its account.
-type Key struct {
-	ID      string
-	Account string // 12 digits
-	Secret  string
-}
+// Kind is what a caller is.
+type Kind int
+
+// The kinds of callers.
+const (
+	Root Kind = iota + 1 // the owner of the account. Nobody is that by default
+	User
+	Role // somebody who has a role for a while
+)
+
+// String returns the kind as the condition key aws:PrincipalType has it.
+func (k Kind) String() string { return [...]string{"", "Account", "User", "AssumedRole"}[k] }
 
 // Caller is who signed a request.
 type Caller struct {
-	KeyID   string
-	Account string
+	KeyID    string
+	Account  string // 12 digits
+	Kind     Kind
+	Path     string // of the user or role: "/", or like "/backup/"
+	Name     string // of the user or role
+	ID       string // of the user or role; never used again, unlike the name
+	Session  string // of a role
+	Policies []Attached
+	Tags     map[string]string
+	Issued   time.Time // when the temporary credentials were made; zero: the key is for good
+	MFA      time.Time // when the caller proved a second factor, zero: not
 }
 
-// ARN returns the Amazon Resource Name of the caller.
-func (c Caller) ARN() string { return fmt.Sprintf("arn:aws:iam::%s:root", c.Account) }
-
-// Request is what a caller wants to do.
-type Request struct {
-	Caller   Caller
-	Action   string // name of the operation
-	Account  string // that owns the resource
-	Resource string // ARN
+// Attached is a policy of a user or role.
+type Attached struct {
+	Name   string
+	Policy *Policy
 }
 
-// Decide returns nil if the request is allowed, an error of kind fault.Denied if not. What nothing allows is denied: the
-// root of an account may do everything in its own account, and nothing elsewhere. Whether the resource exists plays no part.
-func Decide(r Request) error {
-	if r.Caller.Account == r.Account {
-		return nil
+// Temporary reports whether the caller's key ends by itself.
+func (c Caller) Temporary() bool { return !c.Issued.IsZero() }
+
+// PrincipalARN returns the Amazon Resource Name of what policies belong to: the root of the account, the user, or the role.
+func (c Caller) PrincipalARN() string {
+	switch c.Kind {
+	case User:
+		return fmt.Sprintf("arn:aws:iam::%s:user%s%s", c.Account, c.Path, c.Name)
+	case Role:
+		return fmt.Sprintf("arn:aws:iam::%s:role%s%s", c.Account, c.Path, c.Name)
 	}
-	return fault.New(fault.Denied, "User: %s is not authorized to perform: glacier:%s on resource: %s", r.Caller.ARN(), r.Action, r.Resource)
+	return fmt.Sprintf("arn:aws:iam::%s:root", c.Account)
+}
+
+// ARN returns the Amazon Resource Name of the caller. For a role that is the session.
+func (c Caller) ARN() string {
+	if c.Kind == Role {
+		return fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", c.Account, c.Name, c.Session)
+	}
+	return c.PrincipalARN()
+}
+
+// UserID returns the unique id of the caller (STS API Reference: "GetCallerIdentity").
+func (c Caller) UserID() string {
+	switch c.Kind {
+	case User:
+		return c.ID
+	case Role:
+		return c.ID + ":" + c.Session
+	}
+	return c.Account
+}
+
+// Key is an access key and who signs with it.
+type Key struct {
+	Caller  Caller
+	Secret  string
+	Token   string    // that requests have to carry too; "": the key is for good
+	Expires time.Time // zero: never
 }
 
 // NewAccountID returns a random account id: 12 digits, the first not zero.
@@ -53,10 +97,24 @@ func NewAccountID() (string, error) {
 	return n.Add(n, big.NewInt(100_000_000_000)).String(), nil
 }
 
-// NewKey returns a random key for an account, in the form of AWS: 20 characters beginning with AKIA, and a secret of 40 characters.
-func NewKey(account string) Key {
-	id, secret := make([]byte, 10), make([]byte, 30)
-	rand.Read(id) // never fails (crypto/rand)
-	rand.Read(secret)
-	return Key{ID: "AKIA" + base32.StdEncoding.EncodeToString(id), Account: account, Secret: base64.StdEncoding.EncodeToString(secret)}
+// Prefixes of identifiers, as AWS has them (IAM User Guide: "IAM identifiers").
+const (
+	LongTermKey  = "AKIA"
+	TemporaryKey = "ASIA"
+	UserPrefix   = "AIDA"
+	RolePrefix   = "AROA"
+)
+
+// NewID returns a random identifier of 20 characters that begins with a prefix.
+func NewID(prefix string) string {
+	b := make([]byte, 10)
+	rand.Read(b) // never fails (crypto/rand)
+	return prefix + base32.StdEncoding.EncodeToString(b)
+}
+
+// NewSecret returns the secret of a new key, 40 characters.
+func NewSecret() string {
+	b := make([]byte, 30)
+	rand.Read(b) // never fails (crypto/rand)
+	return base64.StdEncoding.EncodeToString(b)
 }

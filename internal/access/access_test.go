@@ -4,63 +4,79 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/fault"
 )
 
-func TestDecide(t *testing.T) {
-	const own, other = "123456789012", "210987654321"
-	request := access.Request{
-		Caller: access.Caller{KeyID: "AKIAIOSFODNN7EXAMPLE", Account: own},
-		Action: "DeleteVault", Resource: "arn:aws:glacier:us-east-1:210987654321:vaults/photos",
+func TestNames(t *testing.T) {
+	for _, test := range []struct{ who, kind, arn, principal, id string }{
+		{"root", "Account", "arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:root", "111122223333"},
+		{"alice", "User", "arn:aws:iam::111122223333:user/alice", "arn:aws:iam::111122223333:user/alice", "AIDAALICE"},
+		{"bob", "User", "arn:aws:iam::111122223333:user/team/bob", "arn:aws:iam::111122223333:user/team/bob", "AIDABOB"},
+		{"nightly", "AssumedRole", "arn:aws:sts::111122223333:assumed-role/backup/nightly", "arn:aws:iam::111122223333:role/ops/backup", "AROABACKUP:nightly"},
+	} {
+		c := callers[test.who]
+		if c.Kind.String() != test.kind || c.ARN() != test.arn || c.PrincipalARN() != test.principal || c.UserID() != test.id {
+			t.Errorf("%s is a %s, %s of %s, id %s", test.who, c.Kind, c.ARN(), c.PrincipalARN(), c.UserID())
+		}
 	}
-	for account, allowed := range map[string]bool{own: true, other: false, "": false, own + "0": false} {
-		request.Account = account
-		err := access.Decide(request)
-		if (err == nil) != allowed {
-			t.Errorf("the root of %s in the account %q: %v", own, account, err)
-		}
-		if err == nil {
-			continue
-		}
-		if !fault.Is(err, fault.Denied) {
-			t.Errorf("the error is of kind %d", fault.KindOf(err))
-		}
-		for _, want := range []string{"arn:aws:iam::" + own + ":root", "glacier:DeleteVault", request.Resource} {
-			if !strings.Contains(err.Error(), want) {
-				t.Errorf("the error %q does not say %q", err, want)
-			}
-		}
+	if c := (access.Caller{Issued: time.Unix(1, 0)}); !c.Temporary() || callers["root"].Temporary() {
+		t.Error("a key is temporary if and only if it says when it was issued")
 	}
 }
 
-func TestNewAccountID(t *testing.T) {
-	form := regexp.MustCompile(`^[1-9][0-9]{11}$`)
-	seen := make(map[string]bool)
+func TestNewAccountID(t *testing.T) { neverTwice(t, `^[1-9][0-9]{11}$`, access.NewAccountID) }
+
+func TestNewID(t *testing.T) {
+	for _, prefix := range []string{access.LongTermKey, access.TemporaryKey, access.UserPrefix, access.RolePrefix} {
+		neverTwice(t, `^`+prefix+`[A-Z2-7]{16}$`, func() (string, error) { return access.NewID(prefix), nil })
+	}
+}
+
+func TestNewSecret(t *testing.T) {
+	neverTwice(t, `^[A-Za-z0-9+/]{40}$`, func() (string, error) { return access.NewSecret(), nil })
+}
+
+// neverTwice holds a thousand new names against their form and each other.
+func neverTwice(t *testing.T, form string, next func() (string, error)) {
+	t.Helper()
+	seen, want := make(map[string]bool), regexp.MustCompile(form)
 	for range 1000 {
-		id, err := access.NewAccountID()
+		name, err := next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !form.MatchString(id) || seen[id] {
-			t.Fatalf("%q is not a new account id", id)
+		if !want.MatchString(name) || seen[name] {
+			t.Fatalf("%q is not new, or not like %s", name, form)
 		}
-		seen[id] = true
+		seen[name] = true
 	}
 }
 
-func TestNewKey(t *testing.T) {
-	id, secret := regexp.MustCompile(`^AKIA[A-Z2-7]{16}$`), regexp.MustCompile(`^[A-Za-z0-9+/]{40}$`)
-	seen := make(map[string]bool)
-	for range 1000 {
-		k := access.NewKey("123456789012")
-		if !id.MatchString(k.ID) || !secret.MatchString(k.Secret) || k.Account != "123456789012" {
-			t.Fatalf("the key is %+v", k)
+func TestRefusal(t *testing.T) {
+	for _, test := range []struct{ name, who, own, access, lock, want string }{
+		{"nothing allows it", "alice", "", "", "", " because no policy allows it"},
+		{"a policy of the caller", "alice", `{"Effect":"Deny","Sid":"no"}`, "", "", ` with an explicit deny in the identity policy own, statement "no"`},
+		{"the vault's access policy", "root", "", `[{"Effect":"Allow"},{"Effect":"Deny"}]`, "", " with an explicit deny in the vault access policy, statement 2"},
+		{"the lock", "root", "", "", `{"Effect":"Deny","Sid":"hold"}`, ` with an explicit deny in the vault lock policy, statement "hold"`},
+		{"nothing, in another account", "mallory", `{"Effect":"Allow"}`, "", "", " because no policy allows it"},
+		{"the lock, in another account", "mallory", `{"Effect":"Allow"}`, "", `{"Effect":"Deny","Sid":"hold"}`, " with an explicit deny"},
+	} {
+		r, _ := request(t, decision{name: test.name, who: test.who, action: "DeleteVault", own: test.own, access: test.access, lock: test.lock})
+		err := access.Decide(r).Refusal(r)
+		want := "User: " + r.Caller.ARN() + " is not authorized to perform: glacier:DeleteVault on resource: " + photos + test.want
+		if !fault.Is(err, fault.Denied) || err.Error() != want {
+			t.Errorf("%s: the error is of kind %d:\n%v\nwant\n%s", test.name, fault.KindOf(err), err, want)
 		}
-		if seen[k.ID] || seen[k.Secret] {
-			t.Fatalf("the key %s or its secret was made before", k.ID)
-		}
-		seen[k.ID], seen[k.Secret] = true, true
+	}
+}
+
+// TestRefusalIsShort sees to it that a caller of another account does not learn the names that the vault's owner has given.
+func TestRefusalIsShort(t *testing.T) {
+	r, _ := request(t, decision{who: "mallory", own: `{"Effect":"Allow"}`, lock: `{"Effect":"Deny","Sid":"ProjectX"}`})
+	if text := access.Decide(r).Refusal(r).Error(); strings.Contains(text, "ProjectX") || strings.Contains(text, "lock") {
+		t.Errorf("a stranger reads %q", text)
 	}
 }

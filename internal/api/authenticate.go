@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/fault"
@@ -77,19 +78,22 @@ func (c *call) verify(payloadHash string) error {
 	find := func(id string) (sigv4.Credential, bool, error) {
 		k, ok, err := c.s.Key(c.ctx, id)
 		key = k
-		return sigv4.Credential{Secret: k.Secret}, ok, err
+		return sigv4.Credential{Secret: k.Secret, SessionToken: k.Token}, ok, err
 	}
-	_, err := c.s.Verifier.Verify(request, payloadHash, find)
+	_, err := c.verifier.Verify(request, payloadHash, find)
 	if host := c.proxiedHost(); host != "" && isBadSignature(err) {
 		request.Host = host
-		if _, again := c.s.Verifier.Verify(request, payloadHash, find); again == nil {
+		if _, again := c.verifier.Verify(request, payloadHash, find); again == nil {
 			err = nil
 		}
 	}
 	if err != nil {
 		return unauthenticated(err)
 	}
-	c.caller = access.Caller{KeyID: key.ID, Account: key.Account}
+	if !key.Expires.IsZero() && !c.s.Now().Before(key.Expires) {
+		return fault.New(fault.ExpiredToken, "The security token included in the request is expired: it was valid until %s.", key.Expires.UTC().Format(time.RFC3339))
+	}
+	c.caller = key.Caller
 	return nil
 }
 

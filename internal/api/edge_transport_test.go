@@ -18,7 +18,7 @@ import (
 // An every is a server with one of everything that has an address.
 type every struct {
 	*moraintest.Server
-	archive, upload, retrieval, inventory string // ids, all in vault v
+	archive, upload, retrieval, inventory, lock string // ids, all in vault v
 }
 
 const topic = `{"SNSTopic":"arn:aws:sns:us-east-1:123456789012:t","Events":["ArchiveRetrievalCompleted"]}`
@@ -36,8 +36,35 @@ func startEvery(t *testing.T) every {
 	s.inventory = s.InitiateJob(t, "v", `{"Type":"inventory-retrieval"}`)
 	s.WaitForJob(t, "v", s.retrieval)
 	s.WaitForJob(t, "v", s.inventory)
-	wantStatus(t, s.Do(t, moraintest.Request{Method: "PUT", Path: "/-/vaults/v/notification-configuration", Body: []byte(topic)}), 204)
+	for _, r := range []moraintest.Request{
+		{Method: "PUT", Path: "/-/vaults/v/notification-configuration", Body: []byte(topic)},
+		{Method: "PUT", Path: "/-/vaults/v/access-policy", Body: policyBody(harmless)},
+		{Method: "POST", Path: "/-/vaults/v/tags?operation=add", Body: []byte(`{"Tags":{"k":"v"}}`)},
+	} {
+		s.Want(t, 204, r)
+	}
+	s.lock = s.Want(t, 201, moraintest.Request{Method: "POST", Path: "/-/vaults/v/lock-policy", Body: policyBody(harmless)}).Header.Get("x-amz-lock-id")
 	return s
+}
+
+// state is all that can be read of the server.
+func (s every) state(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, path := range s.reads() {
+		all[path] = s.Want(t, 200, moraintest.Request{Method: "GET", Path: path}).Body
+	}
+	return all
+}
+
+// wantUnchanged fails the test unless all is as it was before.
+func (s every) wantUnchanged(t *testing.T, before map[string]string) {
+	t.Helper()
+	for path, body := range s.state(t) {
+		if body != before[path] {
+			t.Errorf("%s was %s and is %s", path, before[path], body)
+		}
+	}
 }
 
 // open begins an upload with parts of 1 MiB.
@@ -53,9 +80,10 @@ func (s every) retrieve() string {
 	return `{"Type":"archive-retrieval","ArchiveId":"` + s.archive + `"}`
 }
 
-// reads are the GET requests that succeed.
+// reads are the GET requests that succeed, those of archives last.
 func (s every) reads() []string {
 	return []string{
+		"/-/policies/data-retrieval", "/-/provisioned-capacity", "/-/vaults/v/access-policy", "/-/vaults/v/lock-policy", "/-/vaults/v/tags",
 		"/-/vaults", "/-/vaults/v", "/-/vaults/v/notification-configuration", "/-/vaults/v/multipart-uploads",
 		"/-/vaults/v/multipart-uploads/" + s.upload, "/-/vaults/v/jobs", "/-/vaults/v/jobs/" + s.retrieval,
 		"/-/vaults/v/jobs/" + s.inventory + "/output", "/-/vaults/v/jobs/" + s.retrieval + "/output",
@@ -145,6 +173,12 @@ func TestTransportResponses(t *testing.T) {
 		for _, r := range []rawRequest{
 			{method: "PUT", target: "/-/vaults/v/notification-configuration", body: topic},
 			{method: "DELETE", target: "/-/vaults/v/notification-configuration"},
+			{method: "PUT", target: "/-/vaults/v/access-policy", body: string(policyBody(harmless))},
+			{method: "DELETE", target: "/-/vaults/v/access-policy"},
+			{method: "POST", target: "/-/vaults/v/tags?operation=add", body: `{"Tags":{"k":"v"}}`},
+			{method: "POST", target: "/-/vaults/v/tags?operation=remove", body: `{"TagKeys":["k"]}`},
+			{method: "PUT", target: "/-/policies/data-retrieval", body: `{"Policy":{"Rules":[{"Strategy":"None"}]}}`},
+			{method: "DELETE", target: "/-/vaults/v/lock-policy"},
 			{method: "DELETE", target: "/-/vaults/v/archives/" + id},
 			{method: "DELETE", target: "/-/vaults/empty"},
 			part(upload),
@@ -181,10 +215,15 @@ func TestTransportResponses(t *testing.T) {
 		upload := s.open(t)
 		wantStatus(t, sendRaw(t, s.Server, part(upload)), 204)
 		created(t, complete(upload), "/123456789012/vaults/v/archives/")
+		wantStatus(t, s.Do(t, moraintest.Request{Method: "DELETE", Path: "/-/vaults/v/lock-policy"}), 204)
+		for _, target := range []string{"/-/vaults/v/lock-policy", "/-/provisioned-capacity"} { // what they create has no address
+			created(t, rawRequest{method: "POST", target: target, body: string(policyBody(harmless))}, "")
+		}
 	})
 	t.Run("edge 4, edge 8 JSON", func(t *testing.T) {
 		wantStatus(t, s.Do(t, moraintest.Request{Method: "PUT", Path: "/-/vaults/v/notification-configuration", Body: []byte(topic)}), 204)
-		for _, path := range s.reads()[:8] {
+		wantStatus(t, s.Do(t, moraintest.Request{Method: "PUT", Path: "/-/vaults/v/access-policy", Body: policyBody(harmless)}), 204)
+		for _, path := range s.reads()[:13] {
 			res := see(t, s.Do(t, moraintest.Request{Method: "GET", Path: path}))
 			wantStatus(t, res, 200)
 			if got := res.Header["Content-Type"]; !slices.Equal(got, []string{"application/json"}) || !json.Valid([]byte(res.Body)) {
@@ -247,19 +286,22 @@ func TestTransportRouting(t *testing.T) {
 		}
 	})
 	t.Run("edge 11 methods", func(t *testing.T) {
-		methods := map[string][]string{}
+		methods, targets := map[string][]string{}, map[string]bool{}
 		for _, op := range protocol.Operations() {
 			target := targetOf(op, "-", "v")
-			methods[target] = append(methods[target], op.Method)
+			path, _, _ := strings.Cut(target, "?")
+			methods[path] = append(methods[path], op.Method)
+			targets[target], targets[path] = true, true // a query selects among operations, not among methods
 		}
-		for target, allowed := range methods {
-			slices.Sort(allowed)
+		for target := range targets {
+			path, _, _ := strings.Cut(target, "?")
+			allowed := slices.Compact(slices.Sorted(slices.Values(methods[path])))
 			for _, method := range []string{"HEAD", "OPTIONS", "GET", "PUT", "POST", "DELETE", "PATCH", "TRACE", "get", "MOVE"} {
 				if slices.Contains(allowed, method) {
 					continue
 				}
 				res := sendRaw(t, s.Server, rawRequest{method: method, target: target})
-				if got := res.Header.Get("Allow"); got != strings.Join(slices.Compact(allowed), ", ") {
+				if got := res.Header.Get("Allow"); got != strings.Join(allowed, ", ") {
 					t.Errorf("%s %s: Allow %q, want %q", method, target, got, allowed)
 				}
 				if method != "HEAD" {
@@ -306,30 +348,37 @@ func TestTransportBodies(t *testing.T) {
 			wantError(t, res, 400, missing, "Required parameter missing: Content-Length")
 		}
 	})
-	jsonTargets := map[string]struct{ method, body string }{
-		"/-/vaults/v/jobs":                       {"POST", s.retrieve()},
-		"/-/vaults/v/notification-configuration": {"PUT", topic},
-	}
-	for target, r := range jsonTargets {
-		t.Run("edge 19 content types "+target, func(t *testing.T) {
+	for _, op := range protocol.Operations() {
+		if op.Body != protocol.JSONBody {
+			continue
+		}
+		r := plain(op, "-", "v")
+		accepted := func(t *testing.T, r rawRequest) {
+			t.Helper()
+			wantStatus(t, s.Do(t, moraintest.Request{Method: "DELETE", Path: "/-/vaults/v/lock-policy"}), 204) // which only one can be in progress of
+			wantStatus(t, sendRaw(t, s.Server, r), op.Status)
+		}
+		t.Run("edge 19 content types "+op.Name, func(t *testing.T) {
 			for _, line := range []string{
 				"", "Content-Type: application/json", "Content-Type: application/x-amz-json-1.0", "Content-Type: application/x-www-form-urlencoded",
 				"Content-Type: application/x-www-form-urlencoded; charset=utf-8", "Content-Type: multipart/form-data", "Content-Type: ;;",
 			} {
-				wantStatus(t, sendRaw(t, s.Server, rawRequest{
-					method: r.method, target: target, body: r.body, lines: slices.DeleteFunc([]string{line}, func(s string) bool { return s == "" }),
-				}), map[string]int{"POST": 202, "PUT": 204}[r.method])
+				r := r
+				r.lines = slices.DeleteFunc([]string{line}, func(s string) bool { return s == "" })
+				accepted(t, r)
 			}
 		})
-		t.Run("edge 20, edge 21 malformed "+target, func(t *testing.T) {
+		t.Run("edge 20, edge 21 malformed "+op.Name, func(t *testing.T) {
 			for _, body := range []string{`{"Type":`, `[]`, `"x"`, `null`, `1`, `true`, `{"Type":"archive-retrieval"}x`, `{} {}`, `{'a':1}`, `{"a":1,}`} {
-				res := sendRaw(t, s.Server, rawRequest{method: r.method, target: target, body: body})
-				wantError(t, res, 400, malformed, "The body is not a JSON object")
+				r := r
+				r.body = body
+				wantError(t, sendRaw(t, s.Server, r), 400, malformed, "The body is not a JSON object")
 			}
 		})
-		t.Run("edge 22 unknown member "+target, func(t *testing.T) {
-			body := `{"Zzz":{"a":[1,null]},"type":7,"snstopic":[],` + r.body[1:]
-			wantStatus(t, sendRaw(t, s.Server, rawRequest{method: r.method, target: target, body: body}), map[string]int{"POST": 202, "PUT": 204}[r.method])
+		t.Run("edge 22 unknown member "+op.Name, func(t *testing.T) {
+			r := r
+			r.body = `{"Zzz":{"a":[1,null]},"type":7,"snstopic":[],"policy":1,"tags":0,"tagkeys":0,` + r.body[1:]
+			accepted(t, r)
 		})
 	}
 	t.Run("edge 23 tree hash of no upload", func(t *testing.T) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/moraine-archive/moraine/internal/fault"
@@ -76,6 +77,48 @@ func (o object) number(name string) (*string, error) {
 		return nil, fault.New(fault.Malformed, "%s must be a string or a number", name)
 	}
 	text := n.String()
+	return &text, nil
+}
+
+// textMap reads a member that is an object of strings; nil if it is absent.
+func (o object) textMap(name string) (map[string]string, error) {
+	var m map[string]*string
+	if err := o.decode(name, &m, "an object of strings"); err != nil || m == nil {
+		return nil, err
+	}
+	texts := make(map[string]string, len(m))
+	for key, value := range m {
+		if value == nil {
+			return nil, fault.New(fault.Malformed, "%s must be an object of strings, without null", name)
+		}
+		texts[key] = *value
+	}
+	return texts, nil
+}
+
+// objects reads a member that is a list of objects; nil if it is absent.
+func (o object) objects(name string) ([]object, error) {
+	var list []object
+	if err := o.decode(name, &list, "a list of objects"); err != nil {
+		return nil, err
+	}
+	for _, o := range list {
+		if o == nil {
+			return nil, fault.New(fault.Malformed, "%s must be a list of objects, without null", name)
+		}
+	}
+	return list, nil
+}
+
+// integer reads a member that is a number without fraction, as text: it may be greater than any that there is. Nil if it is absent.
+func (o object) integer(name string) (*string, error) {
+	if !o.has(name) {
+		return nil, nil
+	}
+	text := string(o[name])
+	if digits := strings.TrimPrefix(text, "-"); strings.Trim(digits, "0123456789") != "" {
+		return nil, fault.New(fault.Malformed, "%s must be a whole number", name)
+	}
 	return &text, nil
 }
 

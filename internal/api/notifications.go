@@ -1,15 +1,9 @@
 package api
 
-import (
-	"github.com/moraine-archive/moraine/internal/fault"
-	"github.com/moraine-archive/moraine/internal/protocol"
-)
+import "github.com/moraine-archive/moraine/internal/protocol"
 
 func setVaultNotifications(c *call) (reply, error) {
-	if len(c.json) == 0 {
-		return reply{}, fault.New(fault.Missing, "Required parameter missing: Vault notification configuration")
-	}
-	o, err := parseObject(c.json)
+	o, err := c.required("Vault notification configuration")
 	if err != nil {
 		return reply{}, err
 	}

@@ -324,7 +324,7 @@ func wantWell(t testing.TB, s *moraintest.Server, records int) {
 
 // targetOf returns a target for an operation: of the caller's own account, a vault, and ids that do not exist.
 func targetOf(op protocol.Operation, account, vault string) string {
-	target := strings.NewReplacer("{accountId}", account, "{vaultName}", vault, "{archiveId}", "a", "{uploadId}", "u", "{jobId}", "j").Replace(op.Path)
+	target := strings.NewReplacer("{accountId}", account, "{vaultName}", vault, "{archiveId}", "a", "{uploadId}", "u", "{jobId}", "j", "{lockId}", "l").Replace(op.Path)
 	if strings.Contains(target, "{") {
 		panic(fmt.Sprintf("the path %s has a variable that tests do not know", op.Path))
 	}

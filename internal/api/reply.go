@@ -41,6 +41,7 @@ func (c *call) send(r reply) error {
 	for _, h := range r.headers {
 		c.setHeader(h.name, h.value)
 	}
+	c.audit(r.status, errorDocument{})
 	c.armWrite()
 	if r.output != nil {
 		return c.sendOutput(r)
@@ -137,8 +138,13 @@ func (c *call) fail(err error) {
 	if unread {
 		c.w.Header().Set("Connection", "close")
 	}
-	c.setHeader(protocol.HeaderErrorType, doc.Code)
-	c.sendJSON(status, doc)
+	c.audit(status, doc)
+	if c.sts {
+		c.failXML(status, doc)
+	} else {
+		c.setHeader(protocol.HeaderErrorType, doc.Code)
+		c.sendJSON(status, doc)
+	}
 	c.err = err
 	if unread {
 		c.drain()

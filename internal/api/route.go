@@ -69,11 +69,17 @@ func (c *call) match() error {
 		if !ok {
 			continue
 		}
-		if r.op.Method == c.r.Method {
-			c.op, c.path = r.op, values
+		if r.op.Method != c.r.Method {
+			allowed = append(allowed, r.op.Method)
+			continue
+		}
+		c.op, c.path = r.op, values
+		if c.noOp = c.selects(r.op.Query); c.noOp == nil {
 			return nil
 		}
-		allowed = append(allowed, r.op.Method)
+	}
+	if c.noOp != nil {
+		return nil // which is said when it is known who asks
 	}
 	if allowed == nil {
 		return fault.New(fault.UnknownOperation, "There is no resource at %s", c.r.URL.Path)
@@ -81,6 +87,21 @@ func (c *call) match() error {
 	slices.Sort(allowed)
 	c.w.Header().Set("Allow", strings.Join(slices.Compact(allowed), ", "))
 	return fault.New(fault.WrongMethod, "The method %s is not allowed at %s", c.r.Method, c.r.URL.Path)
+}
+
+// selects is nil if the query of the request is the one that an operation has.
+func (c *call) selects(query string) error {
+	name, want, _ := strings.Cut(query, "=")
+	if name == "" {
+		return nil
+	}
+	switch got := c.query(name); {
+	case got == nil:
+		return fault.New(fault.Missing, "Required parameter missing: %s", name)
+	case *got != want:
+		return fault.New(fault.Invalid, "Invalid %s: %q is neither add nor remove", name, *got)
+	}
+	return nil
 }
 
 // checkQuery refuses a query that cannot be decoded. Without it, what is wrong would count as absent, and a filter with it.

@@ -3,14 +3,18 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/access"
+	"github.com/moraine-archive/moraine/internal/audit"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
 	"github.com/moraine-archive/moraine/internal/sigv4"
@@ -21,8 +25,10 @@ import (
 type Config struct {
 	Service  *vault.Service
 	Verifier *sigv4.Verifier
-	// Key returns an access key; ok is false for one that does not exist.
+	// Key returns an access key; ok is false for one that does not exist or must not be used.
 	Key            func(ctx context.Context, id string) (k access.Key, ok bool, err error)
+	Now            func() time.Time // keys expire by it
+	Audit          func(audit.Entry) error
 	Log            *slog.Logger
 	StallTimeout   time.Duration // a body that brings no byte for so long is given up
 	LongestRequest time.Duration // any request is given up after this
@@ -33,11 +39,14 @@ type Server struct {
 	Config
 	routes   []route
 	handlers map[string]handler
+	sts      *sigv4.Verifier
 }
 
 // New returns a server.
 func New(c Config) *Server {
-	return &Server{Config: c, routes: routes(), handlers: handlers()}
+	sts := *c.Verifier
+	sts.Service, sts.Regions = stsService, append(slices.Clone(sts.Regions), stsRegion)
+	return &Server{Config: c, routes: routes(), handlers: handlers(), sts: &sts}
 }
 
 // ServeHTTP answers one request. This is the one way to a handler: match, authenticate, authorise, decode, call, reply.
@@ -47,12 +56,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	c := &call{
 		s: s, ctx: ctx, w: &countingWriter{ResponseWriter: w}, r: r, control: http.NewResponseController(w),
-		id: newRequestID(), start: time.Now(),
+		id: newRequestID(), start: time.Now(), verifier: s.Verifier,
 	}
 	c.body = &bodyReader{c: c}
 	defer c.log()
 	c.w.Header()[protocol.HeaderRequestID] = []string{c.id}
-	if err := c.run(); err != nil {
+	run := c.run
+	if c.sts = isSTS(r); c.sts {
+		c.verifier, run = s.sts, c.identify
+	}
+	if err := run(); err != nil {
 		c.fail(err)
 	}
 }
@@ -67,13 +80,20 @@ type call struct {
 	id      string
 	start   time.Time
 
-	op      protocol.Operation
-	path    map[string]string // values of the path's variables
-	account string            // of the resource, 12 digits
-	caller  access.Caller
-	json    []byte // the body, unless it is an archive
-	body    *bodyReader
-	err     error // for the log
+	verifier *sigv4.Verifier
+	sts      bool // the request is for the Security Token Service
+
+	op       protocol.Operation
+	noOp     error             // the query selects no operation; op is another one of the same path
+	path     map[string]string // values of the path's variables
+	account  string            // of the resource, 12 digits
+	caller   access.Caller
+	asked    vault.Asked // what was decided on
+	decision access.Decision
+	decided  bool
+	json     []byte // the body, unless it is an archive
+	body     *bodyReader
+	err      error // for the log
 }
 
 // run carries the request out. The order of the steps decides which of several errors a client sees.
@@ -90,7 +110,7 @@ func (c *call) run() error {
 	if err := c.authorise(); err != nil {
 		return err
 	}
-	if err := c.checkQuery(); err != nil {
+	if err := cmp.Or(c.checkQuery(), c.noOp); err != nil {
 		return err
 	}
 	reply, err := c.s.handlers[c.op.Name](c)
@@ -119,12 +139,40 @@ func (c *call) authorise() error {
 		c.account = c.caller.Account
 	case !isAccountID(c.account):
 		return fault.New(fault.UnknownCaller, "No account found for the given parameters: %q is neither - nor 12 digits", c.account)
-	case c.op.Scope == protocol.OwnAccount && c.account != c.caller.Account:
-		return fault.New(fault.Denied, "Access denied for account ID: %s", c.account)
 	}
-	return access.Decide(access.Request{
-		Caller: c.caller, Action: c.op.Name, Account: c.account, Resource: c.s.Service.ARN(c.vault()),
-	})
+	c.asked = vault.Asked{
+		Request: access.Request{
+			Caller: c.caller, Connection: c.connection(), Operation: c.op, Account: c.account, Resource: c.s.Service.Resource(c.op, c.vault()),
+		},
+		Vault: c.path["vaultName"], Archive: c.archive(),
+	}
+	var err error
+	if c.asked, c.decision, err = c.s.Service.Authorise(c.ctx, c.asked); err != nil {
+		return err
+	}
+	c.decided = true
+	if !c.decision.Allowed {
+		return c.decision.Refusal(c.asked.Request)
+	}
+	c.ctx = vault.WithAsked(c.ctx, c.asked)
+	return nil
+}
+
+// archive returns the id of the archive that the request is about, "" if it is about none. The body is looked at before it is known to be well-formed; if it is not, that is
+// said later.
+func (c *call) archive() string {
+	if c.op.Name == protocol.InitiateJob {
+		if p, err := parseJobParameters(c.json); err == nil && p.ArchiveID != nil {
+			return *p.ArchiveID
+		}
+	}
+	return c.path["archiveId"]
+}
+
+// connection returns what policies can ask of the connection. Of a proxy in between nothing is believed.
+func (c *call) connection() access.Connection {
+	from, _ := netip.ParseAddrPort(c.r.RemoteAddr) // invalid: not there
+	return access.Connection{Address: from.Addr(), Secure: c.r.TLS != nil, UserAgent: c.r.UserAgent(), Referer: c.r.Referer()}
 }
 
 func isAccountID(s string) bool {

@@ -20,6 +20,8 @@ var table = map[string]string{
 	"glacier/treehash":              "",
 	"internal/vfs":                  "",
 	"internal/group":                "",
+	"internal/seal":                 "",
+	"internal/clock":                "",
 	"internal/sigv4":                "",
 	"internal/store":                "internal/fault glacier/treehash",
 	"internal/store/storetest":      "internal/store internal/fault glacier/treehash",
@@ -27,12 +29,15 @@ var table = map[string]string{
 	"internal/store/memory":         "internal/store internal/fault glacier/treehash",
 	"internal/catalogue":            "internal/fault internal/group internal/catalogue/checkedvfs",
 	"internal/catalogue/checkedvfs": "",
-	"internal/access":               "internal/fault",
-	"internal/vault":                "internal/catalogue internal/store glacier/treehash internal/fault internal/protocol",
-	"internal/api":                  "internal/vault internal/access internal/sigv4 internal/protocol glacier/treehash internal/fault",
-	"internal/worker":               "internal/vault",
+	"internal/access":               "internal/fault internal/protocol",
+	"internal/vault":                "internal/catalogue internal/store internal/access internal/notify internal/clock glacier/treehash internal/fault internal/protocol",
+	"internal/audit":                "",
+	"internal/api":                  "internal/vault internal/access internal/audit internal/sigv4 internal/protocol glacier/treehash internal/fault",
+	"internal/notify":               "internal/fault",
+	"internal/notify/notifytest":    "",
+	"internal/worker":               "internal/vault internal/notify",
 	"internal/config":               "",
-	"internal/daemon":               "internal/config internal/api internal/worker internal/vault internal/catalogue internal/catalogue/checkedvfs internal/store internal/store/volume internal/access internal/vfs internal/protocol internal/sigv4",
+	"internal/daemon":               "internal/config internal/api internal/worker internal/vault internal/catalogue internal/catalogue/checkedvfs internal/store internal/store/volume internal/access internal/seal internal/vfs internal/protocol internal/sigv4 internal/clock internal/notify internal/audit",
 	"internal/cli":                  "internal/config internal/daemon",
 	"internal/moraintest":           "internal/config internal/daemon internal/vault glacier/treehash",
 	"internal/arch":                 "",
@@ -48,9 +53,9 @@ var outside = []struct {
 	only     []string
 	reason   string
 }{
-	{"os", []string{"internal/vfs", "cmd/moraine", "internal/moraintest", "internal/api", "bench"}, "the disk is reached through vfs (api: the name of a timeout error)"},
+	{"os", []string{"internal/vfs", "cmd/moraine", "internal/moraintest", "internal/notify/notifytest", "internal/api", "bench"}, "the disk is reached through vfs (api: the name of a timeout error)"},
 	{"database/sql", []string{"internal/catalogue"}, "only the catalogue knows SQL"},
-	{"net/http", []string{"internal/api", "internal/sigv4", "internal/daemon", "internal/moraintest", "bench"}, "only api knows HTTP; daemon starts it"},
+	{"net/http", []string{"internal/api", "internal/sigv4", "internal/daemon", "internal/moraintest", "internal/notify", "internal/notify/notifytest", "bench"}, "only api knows HTTP; daemon starts it"},
 }
 
 type listed struct {

@@ -13,13 +13,14 @@ type Archive struct {
 	Added       int64   // number of the vault's change that added it; set by InsertArchive
 	Place       string  // of the payload, or of the manifest when UploadID is set
 	UploadID    *string // whose parts the archive consists of
+	Skew        int64   // seconds by which CreatedAt is ahead of the lock time
 }
 
 func (a *Archive) fields() []any {
-	return []any{&a.ID, &a.VaultID, moment{&a.CreatedAt}, &a.Size, &a.TreeHash, &a.Description, &a.Added, &a.Place, &a.UploadID}
+	return []any{&a.ID, &a.VaultID, moment{&a.CreatedAt}, &a.Size, &a.TreeHash, &a.Description, &a.Added, &a.Place, &a.UploadID, &a.Skew}
 }
 
-const archiveColumns = `archive_id, vault_id, created_at, size, tree_hash, description, added, place, upload_id`
+const archiveColumns = `archive_id, vault_id, created_at, size, tree_hash, description, added, place, upload_id, skew`
 
 // InsertArchive adds an archive to its vault.
 func (tx *Tx) InsertArchive(a Archive) error {
@@ -27,8 +28,8 @@ func (tx *Tx) InsertArchive(a Archive) error {
 	if err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO archives (`+archiveColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		a.ID, a.VaultID, millis(a.CreatedAt), a.Size, a.TreeHash, a.Description, added, a.Place, a.UploadID)
+	return tx.exec(`INSERT INTO archives (`+archiveColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		a.ID, a.VaultID, millis(a.CreatedAt), a.Size, a.TreeHash, a.Description, added, a.Place, a.UploadID, a.Skew)
 }
 
 // Archive returns the archive with an id, whatever vault it is in.

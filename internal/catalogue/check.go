@@ -63,7 +63,7 @@ func (tx *Tx) Strays() (archives, parts int64, err error) {
 func (tx *Tx) CountPlaces() (int64, error) {
 	return scalar[int64](tx, `SELECT (SELECT COUNT(*) FROM archives) + (SELECT COUNT(*) FROM deleted_archives WHERE released = 0)
 		+ (SELECT COUNT(*) FROM deleted_archives WHERE tombstone > '') + (SELECT COUNT(*) FROM parts)
-		+ (SELECT COUNT(*) FROM jobs WHERE output_place IS NOT NULL)`)
+		+ (SELECT COUNT(*) FROM jobs WHERE output_place IS NOT NULL) + (SELECT COUNT(*) FROM vault_locks WHERE place IS NOT NULL)`)
 }
 
 // ArchivesAfter returns up to limit archives of all vaults after an id, by id.

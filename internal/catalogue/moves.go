@@ -33,6 +33,11 @@ func (tx *Tx) WhereOutput(job string) (Where, error) {
 	return one[Where](tx, `SELECT output_place, vault_id FROM jobs WHERE job_id = $1 AND output_place IS NOT NULL`, job)
 }
 
+// WhereLock returns the place of the record of a lock.
+func (tx *Tx) WhereLock(id string) (Where, error) {
+	return one[Where](tx, `SELECT place, vault_id FROM vault_locks WHERE lock_id = $1 AND place IS NOT NULL`, id)
+}
+
 // MoveArchive makes an archive, or a deleted one whose bytes are still needed, refer to another place. ErrNotFound: it does not refer to from.
 func (tx *Tx) MoveArchive(id, from, to string) error {
 	err := tx.execOne(`UPDATE archives SET place = $3 WHERE archive_id = $1 AND place = $2`, id, from, to)
@@ -57,20 +62,26 @@ func (tx *Tx) MoveOutput(job, from, to string) error {
 	return tx.execOne(`UPDATE jobs SET output_place = $3 WHERE job_id = $1 AND output_place = $2`, job, from, to)
 }
 
+// MoveLock is MoveArchive for the record of a lock.
+func (tx *Tx) MoveLock(id, from, to string) error {
+	return tx.execOne(`UPDATE vault_locks SET place = $3 WHERE lock_id = $1 AND place = $2`, id, from, to)
+}
+
 // RefersInto reports whether anything refers to a place that begins with a name and a colon. It reads whole tables.
 func (tx *Tx) RefersInto(name string) (refers bool, err error) {
 	from, to := name+":", name+";" // the next character
 	err = tx.scanIn(tx.long, []any{&refers}, `SELECT EXISTS (SELECT 1 FROM archives WHERE place >= $1 AND place < $2)
 		OR EXISTS (SELECT 1 FROM deleted_archives WHERE place >= $1 AND place < $2 AND released = 0 OR tombstone >= $1 AND tombstone < $2)
 		OR EXISTS (SELECT 1 FROM parts WHERE place >= $1 AND place < $2)
-		OR EXISTS (SELECT 1 FROM jobs WHERE output_place >= $1 AND output_place < $2)`, []any{from, to})
+		OR EXISTS (SELECT 1 FROM jobs WHERE output_place >= $1 AND output_place < $2)
+		OR EXISTS (SELECT 1 FROM vault_locks WHERE place >= $1 AND place < $2)`, []any{from, to})
 	return refers, err
 }
 
 // Referrer is what refers to a place.
 type Referrer struct {
-	What    string // archive, deleted archive, tombstone, part, output
-	ID      string // of the archive, the upload or the job
+	What    string // archive, deleted archive, tombstone, part, output, lock
+	ID      string // of the archive, the upload, the job or the lock
 	First   int64  // of a part
 	VaultID int64
 }
@@ -85,5 +96,6 @@ func (tx *Tx) Referrers(place string) ([]Referrer, error) {
 		UNION ALL SELECT 'part', p.upload_id, p.first, COALESCE(u.vault_id, a.vault_id, d.vault_id, 0) FROM parts p
 			LEFT JOIN uploads u ON u.upload_id = p.upload_id LEFT JOIN archives a ON a.upload_id = p.upload_id
 			LEFT JOIN deleted_archives d ON d.upload_id = p.upload_id WHERE p.place = $1
-		UNION ALL SELECT 'output', job_id, 0, vault_id FROM jobs WHERE output_place = $1`, place)
+		UNION ALL SELECT 'output', job_id, 0, vault_id FROM jobs WHERE output_place = $1
+		UNION ALL SELECT 'lock', lock_id, 0, vault_id FROM vault_locks WHERE place = $1`, place)
 }

@@ -19,15 +19,16 @@ type Found struct {
 	CreatedAt   time.Time // of a tombstone: of the deletion
 	Size        int64
 	TreeHash    []byte
+	Skew        int64 // of an archive, as in Archive
 }
 
 func (f *Found) fields() []any {
 	return []any{
-		&f.Place, &f.What, &f.Account, &f.Vault, &f.Archive, &f.Upload, &f.First, &f.PartSize, &f.Description, moment{&f.CreatedAt}, &f.Size, &f.TreeHash,
+		&f.Place, &f.What, &f.Account, &f.Vault, &f.Archive, &f.Upload, &f.First, &f.PartSize, &f.Description, moment{&f.CreatedAt}, &f.Size, &f.TreeHash, &f.Skew,
 	}
 }
 
-const foundColumns = `place, what, account_id, vault, archive_id, upload_id, first, part_size, description, created_at, size, tree_hash`
+const foundColumns = `place, what, account_id, vault, archive_id, upload_id, first, part_size, description, created_at, size, tree_hash, skew`
 
 // run runs statements in their order.
 func (tx *Tx) run(statements ...string) error {
@@ -48,7 +49,7 @@ func (tx *Tx) StartRebuild() error {
 		`DROP TABLE IF EXISTS gone`,
 		`CREATE TABLE found (place TEXT NOT NULL PRIMARY KEY, what TEXT NOT NULL, account_id TEXT NOT NULL, vault TEXT NOT NULL, archive_id TEXT NOT NULL,
 			upload_id TEXT NOT NULL, first BIGINT NOT NULL, part_size BIGINT NOT NULL, description TEXT NOT NULL, created_at BIGINT NOT NULL,
-			size BIGINT NOT NULL, tree_hash BLOB NOT NULL)`,
+			size BIGINT NOT NULL, tree_hash BLOB NOT NULL, skew BIGINT NOT NULL)`,
 		`CREATE TABLE known AS SELECT `+archiveColumns+` FROM archives`,
 		`CREATE INDEX known_archives ON known (archive_id)`,
 		`CREATE INDEX known_places ON known (place)`,
@@ -62,8 +63,8 @@ func (tx *Tx) StartRebuild() error {
 
 // AddFound adds a record.
 func (tx *Tx) AddFound(f Found) error {
-	return tx.exec(`INSERT INTO found (`+foundColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		f.Place, f.What, f.Account, f.Vault, f.Archive, f.Upload, f.First, f.PartSize, f.Description, millis(f.CreatedAt), f.Size, f.TreeHash)
+	return tx.exec(`INSERT INTO found (`+foundColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		f.Place, f.What, f.Account, f.Vault, f.Archive, f.Upload, f.First, f.PartSize, f.Description, millis(f.CreatedAt), f.Size, f.TreeHash, f.Skew)
 }
 
 // IndexFound makes what follows fast.
@@ -84,7 +85,7 @@ func (tx *Tx) WasKnown(archive string) (bool, error) {
 // KnownAt returns the archive that the catalogue had at a place when the rebuild began, as a record of which the label cannot be read.
 func (tx *Tx) KnownAt(place string) (Found, error) {
 	return one[Found](tx, `SELECT k.place, CASE WHEN k.upload_id IS NULL THEN 'archive' ELSE 'multipart' END, v.account_id, v.name, k.archive_id,
-		COALESCE(k.upload_id, ''), 0, 0, k.description, k.created_at, k.size, k.tree_hash FROM known k JOIN vaults v ON v.vault_id = k.vault_id WHERE k.place = $1`, place)
+		COALESCE(k.upload_id, ''), 0, 0, k.description, k.created_at, k.size, k.tree_hash, k.skew FROM known k JOIN vaults v ON v.vault_id = k.vault_id WHERE k.place = $1`, place)
 }
 
 // KnownParts returns the parts that an archive had when the rebuild began, by offset, and its size and tree hash.
@@ -105,9 +106,9 @@ type FoundVault struct {
 
 func (v *FoundVault) fields() []any { return []any{&v.Account, &v.Name, moment{&v.Since}} }
 
-// FoundVaults returns the vaults that have archives or parts and no row.
+// FoundVaults returns the vaults that have archives, parts or a lock and no row.
 func (tx *Tx) FoundVaults() ([]FoundVault, error) {
-	return all[FoundVault](tx, `SELECT account_id, vault, MIN(created_at) FROM found f WHERE what IN ('archive', 'multipart', 'part')
+	return all[FoundVault](tx, `SELECT account_id, vault, MIN(created_at) FROM found f WHERE what IN ('archive', 'multipart', 'part', 'lock')
 		AND NOT EXISTS (SELECT 1 FROM vaults v WHERE v.account_id = f.account_id AND v.name = f.vault) GROUP BY account_id, vault ORDER BY account_id, vault`)
 }
 
@@ -134,7 +135,7 @@ const absent = `NOT EXISTS (SELECT 1 FROM found g WHERE g.archive_id = k.archive
 // counts.
 func (tx *Tx) InsertFoundArchives() error {
 	return tx.exec(`INSERT INTO archives (` + archiveColumns + `)
-		SELECT f.archive_id, v.vault_id, f.created_at, f.size, f.tree_hash, f.description, 0, f.place, NULL
+		SELECT f.archive_id, v.vault_id, f.created_at, f.size, f.tree_hash, f.description, 0, f.place, NULL, f.skew
 		FROM found f JOIN vaults v ON v.account_id = f.account_id AND v.name = f.vault
 		WHERE f.what = 'archive' AND f.archive_id NOT IN ` + gone + `
 		AND f.place = (SELECT MIN(g.place) FROM found g WHERE g.archive_id = f.archive_id AND g.what = 'archive')`)
@@ -149,6 +150,30 @@ func (tx *Tx) FoundManifests(place string, limit int) ([]Found, error) {
 func (tx *Tx) FoundPart(upload string, first int64, tree []byte) (Found, error) {
 	return one[Found](tx, `SELECT `+foundColumns+` FROM found WHERE upload_id = $1 AND first = $2 AND what = 'part' AND tree_hash = $3 ORDER BY place LIMIT 1`,
 		upload, first, tree)
+}
+
+// RestoreLock makes a lock that was found on the medium that of its vault: for ever, as it was. One that the vault has already stays if it is another and
+// was made later.
+func (tx *Tx) RestoreLock(l Lock) error {
+	has, err := tx.Lock(l.VaultID)
+	if err := noRow(err); err != nil {
+		return err
+	}
+	if err == nil && has.ID != l.ID && has.Place != nil && has.CreatedAt.After(l.CreatedAt) {
+		return nil
+	}
+	if err := tx.exec(`DELETE FROM vault_locks WHERE vault_id = $1`, l.VaultID); err != nil {
+		return err
+	}
+	if err := tx.InsertLock(l); err != nil {
+		return err
+	}
+	return tx.CompleteLock(l.VaultID, l.ID, *l.Place)
+}
+
+// WasFound reports whether there is a record at a place.
+func (tx *Tx) WasFound(place string) (bool, error) {
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM found WHERE place = $1)`, place)
 }
 
 // LostPlace is the place of a part that is on no medium any more.
@@ -184,8 +209,8 @@ func (tx *Tx) InsertAssembled(m Found, size int64, tree []byte, parts []Part) er
 	if err := tx.EndUpload(u); err != nil {
 		return err
 	}
-	return tx.exec(`INSERT INTO archives (`+archiveColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)`,
-		m.Archive, v.ID, millis(m.CreatedAt), size, tree, m.Description, m.Place, m.Upload)
+	return tx.exec(`INSERT INTO archives (`+archiveColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9)`,
+		m.Archive, v.ID, millis(m.CreatedAt), size, tree, m.Description, m.Place, m.Upload, m.Skew)
 }
 
 // InsertFoundUploads makes rows of uploads that are not complete, and of their parts: of several for one offset the youngest counts.
@@ -215,7 +240,7 @@ func (tx *Tx) InsertFoundDeletions() error {
 		`INSERT INTO deleted_archives (`+archiveColumns+`, removed, released)
 			SELECT `+archiveColumns+`, 0, 1 FROM known k WHERE `+absent+` ON CONFLICT (archive_id) DO NOTHING`,
 		`INSERT INTO deleted_archives (`+archiveColumns+`, removed, released)
-			SELECT f.archive_id, v.vault_id, f.created_at, 0, f.tree_hash, '', 0, '', NULL, 0, 1
+			SELECT f.archive_id, v.vault_id, f.created_at, 0, f.tree_hash, '', 0, '', NULL, 0, 0, 1
 			FROM found f JOIN vaults v ON v.account_id = f.account_id AND v.name = f.vault WHERE f.what = 'deleted'
 			ON CONFLICT (archive_id) DO NOTHING`,
 		`UPDATE deleted_archives SET tombstone = f.place, deleted_at = f.created_at FROM found f
@@ -238,6 +263,7 @@ func (tx *Tx) ReleaseFound() error {
 		`SELECT place, 0 AS tombstone FROM found f WHERE what = 'part' AND ` + unused + ` AND $1 = 3
 			AND EXISTS (SELECT 1 FROM parts p WHERE p.upload_id = f.upload_id AND p.first = f.first AND p.tree_hash = f.tree_hash)`,
 		`SELECT place, 1 AS tombstone FROM found f WHERE what = 'deleted' AND ` + unused + ` AND $1 = 4`,
+		`SELECT place, 0 AS tombstone FROM found f WHERE what = 'lock' AND $1 = 5 AND NOT EXISTS (SELECT 1 FROM vault_locks l WHERE l.place = f.place)`,
 	} {
 		if err := tx.releaseAll(places, i); err != nil {
 			return err

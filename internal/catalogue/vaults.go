@@ -74,6 +74,7 @@ func (tx *Tx) DeleteVault(id int64) error {
 		`SELECT p.place AS place, 0 AS tombstone FROM parts p JOIN uploads u ON u.upload_id = p.upload_id WHERE u.vault_id = $1 AND u.state = 'open'`,
 		`SELECT p.place AS place, 0 AS tombstone FROM parts p JOIN deleted_archives d ON d.upload_id = p.upload_id WHERE d.vault_id = $1`,
 		`SELECT output_place AS place, 0 AS tombstone FROM jobs WHERE vault_id = $1 AND output_place IS NOT NULL`,
+		`SELECT place, 0 AS tombstone FROM vault_locks WHERE vault_id = $1 AND place IS NOT NULL`,
 		`SELECT tombstone AS place, 1 AS tombstone FROM deleted_archives WHERE vault_id = $1 AND tombstone > ''`,
 	} {
 		if err := tx.releaseAll(places, id); err != nil {
@@ -86,6 +87,9 @@ func (tx *Tx) DeleteVault(id int64) error {
 		`DELETE FROM uploads WHERE vault_id = $1`,
 		`DELETE FROM jobs WHERE vault_id = $1`,
 		`DELETE FROM deleted_archives WHERE vault_id = $1`,
+		`DELETE FROM vault_policies WHERE vault_id = $1`,
+		`DELETE FROM vault_locks WHERE vault_id = $1`,
+		`DELETE FROM vault_tags WHERE vault_id = $1`,
 		`DELETE FROM vaults WHERE vault_id = $1`,
 	} {
 		if err := tx.exec(s, id); err != nil {

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,10 +18,8 @@ import (
 func adminCommand(p Process) *cobra.Command {
 	admin := &cobra.Command{Use: "admin", Short: "Administer a server's data", Args: group, RunE: help}
 	account := &cobra.Command{Use: "account", Short: "Accounts", Args: group, RunE: help}
-	account.AddCommand(accountAddCommand(p))
-	key := &cobra.Command{Use: "key", Short: "Access keys", Args: group, RunE: help}
-	key.AddCommand(keyAddCommand(p))
-	admin.AddCommand(account, key)
+	account.AddCommand(accountAddCommand(p), accountListCommand(p))
+	admin.AddCommand(account, principalCommand(p, users()), principalCommand(p, roles()), keyCommand(p), tokenCommand(p), notificationsCommand(p))
 	admin.AddCommand(maintenanceCommands(p)...)
 	return admin
 }
@@ -31,62 +32,91 @@ type keyDocument struct {
 }
 
 func accountAddCommand(p Process) *cobra.Command {
-	cmd := &cobra.Command{
+	return onData(p, &cobra.Command{
 		Use:     "add NAME",
 		Short:   "Make an account with an access key",
 		Long:    "Make an account with an access key, and print them. The server may be running: it knows the key at once.",
 		Example: "  moraine admin account add alice --data /srv/moraine --json",
 		Args:    arguments("NAME"),
-	}
+	}, func(ctx context.Context, c config.Config, out output, args []string) error {
+		k, err := daemon.NewAccount(ctx, c, args[0], time.Now())
+		if err != nil {
+			return err
+		}
+		return out.key(k)
+	})
+}
+
+func accountListCommand(p Process) *cobra.Command {
+	return onData(p, &cobra.Command{
+		Use:     "list",
+		Short:   "List the accounts",
+		Example: "  moraine admin account list --json",
+		Args:    arguments(),
+	}, func(ctx context.Context, c config.Config, out output, _ []string) error {
+		list, err := daemon.Accounts(ctx, c)
+		if err != nil {
+			return err
+		}
+		return printList(out, list, func(a daemon.Account) []string { return []string{a.ID, a.Name, moment(a.CreatedAt)} })
+	})
+}
+
+// onData completes a command that works on the data of a server, which may be running.
+func onData(p Process, cmd *cobra.Command, run func(context.Context, config.Config, output, []string) error) *cobra.Command {
 	adminFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, asJSON, err := loadAdmin(cmd, p)
 		if err != nil {
 			return err
 		}
-		k, err := daemon.NewAccount(cmd.Context(), c, args[0], time.Now())
-		if err != nil {
-			return err
+		err = run(cmd.Context(), c, output{p, asJSON}, args)
+		var wrong daemon.WrongArgument
+		if errors.As(err, &wrong) {
+			return usage(cmd, err)
 		}
-		return printKey(p, asJSON, keyDocument{k.Account, k.ID, k.Secret})
+		return err
 	}
 	return cmd
 }
 
-func keyAddCommand(p Process) *cobra.Command {
-	var account string
-	cmd := &cobra.Command{
-		Use:     "add --account ID",
-		Short:   "Make a further access key for an account",
-		Example: "  moraine admin key add --account 123456789012 --json",
-		Args:    arguments(),
-	}
-	adminFlags(cmd)
-	cmd.Flags().StringVar(&account, "account", "", "id of the account, 12 digits")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, asJSON, err := loadAdmin(cmd, p)
-		if err != nil {
-			return err
-		}
-		if account == "" {
-			return usage(cmd, errors.New("--account is missing"))
-		}
-		k, err := daemon.NewKey(cmd.Context(), c, account, time.Now())
-		if err != nil {
-			return err
-		}
-		return printKey(p, asJSON, keyDocument{k.Account, k.ID, k.Secret})
-	}
-	return cmd
+// output prints the results of such a command.
+type output struct {
+	Process
+	asJSON bool
 }
 
-func printKey(p Process, asJSON bool, k keyDocument) error {
-	if asJSON {
-		return printJSON(p.Stdout, k)
+// key prints a new key.
+func (o output) key(k daemon.Key) error {
+	if o.asJSON {
+		return printJSON(o.Stdout, keyDocument{k.Caller.Account, k.Caller.KeyID, k.Secret})
 	}
-	_, err := fmt.Fprintf(p.Stdout, "account:           %s\naccess key id:     %s\nsecret access key: %s\n", k.AccountID, k.KeyID, k.Secret)
+	_, err := fmt.Fprintf(o.Stdout, "account:           %s\naccess key id:     %s\nsecret access key: %s\n", k.Caller.Account, k.Caller.KeyID, k.Secret)
 	return err
 }
+
+// done prints what was done: as a line, or as an object of texts.
+func (o output) done(document map[string]string, format string, args ...any) error {
+	if o.asJSON {
+		return printJSON(o.Stdout, document)
+	}
+	_, err := fmt.Fprintf(o.Stdout, format+"\n", args...)
+	return err
+}
+
+// printList prints a line for each element, in columns.
+func printList[T any](o output, list []T, columns func(T) []string) error {
+	if o.asJSON {
+		return printJSON(o.Stdout, list)
+	}
+	table := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
+	for _, element := range list {
+		fmt.Fprintln(table, strings.Join(columns(element), "\t"))
+	}
+	return table.Flush()
+}
+
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // adminFlags adds the flags of a command that works on the data of a server. Every setting is one, so that the command can be given what the
 // server was given, but help shows only those that matter.
@@ -94,7 +124,7 @@ func adminFlags(cmd *cobra.Command) {
 	settings := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.Flags(settings)
 	settings.VisitAll(func(f *pflag.Flag) {
-		f.Hidden = f.Name != "config" && f.Name != "data" && f.Name != "catalogue" && f.Name != "store"
+		f.Hidden = f.Name != "config" && f.Name != "data" && f.Name != "catalogue" && f.Name != "store" && f.Name != "secret-key-file"
 	})
 	cmd.Flags().AddFlagSet(settings)
 	cmd.Flags().Bool("json", false, "print JSON")

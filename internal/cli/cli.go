@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,13 +27,17 @@ const (
 
 // Process is what a command has of the process it runs in.
 type Process struct {
-	Args           []string // without the program's name
-	Environ        []string // in the form of os.Environ
+	Args           []string  // without the program's name
+	Environ        []string  // in the form of os.Environ
+	Stdin          io.Reader // nil: there is nothing to read
 	Stdout, Stderr io.Writer
 }
 
 // Run runs a command and returns its exit code.
 func Run(ctx context.Context, p Process) int {
+	if p.Stdin == nil {
+		p.Stdin = strings.NewReader("")
+	}
 	root := rootCommand(p)
 	root.SetArgs(p.Args)
 	root.SetOut(p.Stdout)
@@ -50,7 +55,7 @@ func Run(ctx context.Context, p Process) int {
 	case errors.As(err, &wrong):
 		fmt.Fprintf(p.Stderr, "Run `%s --help` to see how it is used.\n", wrong.command)
 		return exitUsage
-	case errors.Is(err, daemon.ErrNoAccount):
+	case errors.Is(err, daemon.ErrNotFound):
 		return exitNotFound
 	}
 	return exitFailed

@@ -41,7 +41,7 @@ itself every --compact-interval.`,
 		taskCommand(p, "backup", &cobra.Command{
 			Short: "Write a copy of the catalogue beside the volumes",
 			Long: `Write a consistent copy of the catalogue into the directory "catalogue" of the store, and remove those that are too many (--backup-keep). The
-server does so by itself every --backup-interval. The copy has secret keys in it.`,
+server does so by itself every --backup-interval. The copy has what the catalogue has, access keys too; their secrets are encrypted with a key that is not in it.`,
 			Example: "  moraine admin backup --data /srv/moraine --json",
 		}),
 		taskCommand(p, "volumes", &cobra.Command{
@@ -285,6 +285,7 @@ func printRebuilt(w io.Writer, r daemon.RebuildReport) error {
 	say(len(r.Accounts) > 0, "keys of the accounts %s: make some with `moraine admin key add --account ID`", strings.Join(r.Accounts, ", "))
 	say(len(r.NewVaults) > 0, "of %d vaults when they were made: %s", len(r.NewVaults), some(r.NewVaults))
 	say(r.Missing > 0, "what became of %d archives that the copy has and the volumes have not: they are remembered as deleted", r.Missing)
+	say(r.LostKeys > 0, "the secrets of %d access keys, which are given up: make others with `moraine admin key add`", r.LostKeys)
 	say(r.Incomplete > 0, "the contents of %d archives of which parts are missing", r.Incomplete)
 	say(r.Strays > 0, "to what %d parts belong", r.Strays)
 	say(r.Unreadable > 0, "what is in %d records that cannot be read", r.Unreadable)

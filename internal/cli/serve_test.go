@@ -23,6 +23,7 @@ func TestServe(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, string){
 		"first start":      firstStart,
 		"new account":      newAccount,
+		"administrators":   administrators,
 		"given root key":   givenRootKey,
 		"configuration":    configuration,
 		"second server":    secondServer,

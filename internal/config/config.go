@@ -41,6 +41,7 @@ type Config struct {
 	TLSCert     string `koanf:"tls-cert"`
 	TLSKey      string `koanf:"tls-key"`
 	LogFormat   string `koanf:"log-format"`
+	SecretKey   string `koanf:"secret-key-file"`
 
 	// Figures of the service. Empty or zero leaves what the behaviour (default or emulated) has.
 	Expedited         string        `koanf:"expedited-time"` // "1m-5m", or one duration
@@ -54,6 +55,9 @@ type Config struct {
 	JobExpiry         time.Duration `koanf:"job-expiry"`
 	RepeatWindow      time.Duration `koanf:"repeat-window"`
 	IdleUpload        time.Duration `koanf:"idle-upload"`
+	LockWindow        time.Duration `koanf:"lock-window"`
+	ExpeditedLimit    int           `koanf:"expedited-limit"` // -1: any number
+	FreeTier          Bytes         `koanf:"free-tier"`
 	LongestRequest    time.Duration `koanf:"longest-request"`
 	KeepOrphans       time.Duration `koanf:"keep-orphans"`
 	StallTimeout      time.Duration `koanf:"stall-timeout"`
@@ -71,6 +75,14 @@ type Config struct {
 	ScrubRate       Bytes         `koanf:"scrub-rate"`
 	BackupInterval  time.Duration `koanf:"backup-interval"`
 	BackupKeep      int           `koanf:"backup-keep"`
+
+	// Who is told, and what is written down.
+	NotifyTarget  string        `koanf:"notify-target"` // TOPIC=URL, separated by white space
+	NotifyCertURL string        `koanf:"notify-cert-url"`
+	NotifyGiveUp  time.Duration `koanf:"notify-give-up"`
+	AuditLog      string        `koanf:"audit-log"`
+	AuditSize     Bytes         `koanf:"audit-size"`
+	AuditKeep     int           `koanf:"audit-keep"`
 
 	// The first account and its key. Not flags: a command line can be read by others.
 	RootKeyID   string `koanf:"root-access-key-id"`
@@ -93,6 +105,7 @@ func Flags(f *pflag.FlagSet) {
 	f.String("tls-cert", "", "file with the certificate chain for HTTPS")
 	f.String("tls-key", "", "file with the private key for HTTPS")
 	f.String("log-format", "text", "form of the log on standard error: text or json")
+	f.String("secret-key-file", "", "file with the key that secrets in the catalogue are encrypted with (default: secret.key in the data directory)")
 	f.String("expedited-time", "", "how long Expedited retrievals take, like 1m-5m")
 	f.String("standard-time", "", "how long Standard retrievals take")
 	f.String("bulk-time", "", "how long Bulk retrievals take")
@@ -104,6 +117,9 @@ func Flags(f *pflag.FlagSet) {
 	f.Duration("job-expiry", 0, "how long the output of a job stays (default 24h)")
 	f.Duration("repeat-window", 0, "how long Complete and Abort can be repeated (default 24h)")
 	f.Duration("idle-upload", 0, "when an upload without activity is removed (default 168h)")
+	f.Duration("lock-window", 0, "time in which a vault lock has to be completed (default 24h)")
+	f.Int("expedited-limit", -1, "Expedited retrievals in 5 minutes for an account without provisioned capacity (-1: any number)")
+	f.String("free-tier", "", "bytes a month that the retrieval strategy FreeTier allows (default 10GiB)")
 	f.Duration("longest-request", 0, "when a request is given up (default 24h)")
 	f.Duration("keep-orphans", 0, "how long the sweep spares complete records that the catalogue does not know (default 720h)")
 	f.Duration("stall-timeout", 30*time.Second, "when a header or body that brings no byte is given up")
@@ -118,6 +134,12 @@ func Flags(f *pflag.FlagSet) {
 	f.Duration("scrub-interval", 30*24*time.Hour, "time from one verification of all bytes to the next (0: never)")
 	f.String("scrub-rate", "32MiB", "bytes a second that a scrub in the background reads (0: no limit)")
 	f.Duration("backup-interval", 24*time.Hour, "time between copies of the catalogue beside the volumes (0: never)")
+	f.String("notify-target", "", "where messages about jobs go: TOPIC=URL with the ARN of a topic, or *, and the URL of a webhook, sns: or sqs:?queue=URL; several are separated by spaces")
+	f.String("notify-cert-url", "", "where receivers find the certificate of signed messages (default: on the admin address)")
+	f.Duration("notify-give-up", 0, "when a message that cannot be delivered is given up (default 24h)")
+	f.String("audit-log", "", "file for a line about every change and every denial, or none (default: audit.log in the data directory)")
+	f.String("audit-size", "64MiB", "size at which the audit log is set aside and another begun")
+	f.Int("audit-keep", 0, "audit logs set aside that are kept (0: all)")
 	f.Int("backup-keep", 3, "copies of the catalogue that are kept")
 }
 
@@ -254,6 +276,7 @@ func (c Config) Validate() error {
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format: %q is neither text nor json", c.LogFormat)
 	check(c.Catalogue == "" || names(c.Catalogue, "sqlite:"), "catalogue: %q is not of the form sqlite:PATH", redacted(c.Catalogue))
 	check(c.Store == "" || names(c.Store, "file:"), "store: %q is not of the form file:DIR", redacted(c.Store))
+	check(c.SecretKey == "" || !within(c.SecretKey, c.StoreDir()), "secret-key-file: %q is in the directory of the volumes, %s, where the copies of the catalogue are: keep it elsewhere", c.SecretKey, c.StoreDir())
 	check((c.RootKeyID == "") == (c.RootSecret == ""), "root-access-key-id and root-secret-access-key: both are needed, or neither")
 	check(c.RootAccount == "" || isAccountID(c.RootAccount), "root-account-id: %q is not 12 digits", c.RootAccount)
 	for name, n := range sorted(map[string]int{"vault-page": c.VaultPage, "page": c.Page, "max-vaults": c.MaxVaults}) {
@@ -262,6 +285,7 @@ func (c Config) Validate() error {
 	for name, d := range sorted(map[string]time.Duration{
 		"inventory-interval": c.InventoryInterval, "job-expiry": c.JobExpiry, "repeat-window": c.RepeatWindow,
 		"idle-upload": c.IdleUpload, "longest-request": c.LongestRequest, "keep-orphans": c.KeepOrphans,
+		"lock-window": c.LockWindow, "notify-give-up": c.NotifyGiveUp,
 		"compact-interval": c.CompactInterval, "scrub-interval": c.ScrubInterval, "backup-interval": c.BackupInterval,
 	}) {
 		check(d >= 0, "%s: %s is negative", name, d)
@@ -272,6 +296,9 @@ func (c Config) Validate() error {
 	check(c.VolumeSize >= 1<<20 && c.VolumeSize <= 1<<40, "volume-size: %d bytes is not between 1MiB and 1TiB", c.VolumeSize)
 	check(c.CompactShare > 0 && c.CompactShare < 100, "compact-share: %d is not between 1 and 99 per cent", c.CompactShare)
 	check(c.CommitLimit > 0, "commit-limit: %d is not positive", c.CommitLimit)
+	check(c.ExpeditedLimit >= -1, "expedited-limit: %d is less than -1, which stands for any number", c.ExpeditedLimit)
+	check(c.AuditSize >= 1<<20, "audit-size: %d bytes is less than 1MiB", c.AuditSize)
+	check(c.AuditKeep >= 0, "audit-keep: %d is negative", c.AuditKeep)
 	check(c.BackupKeep > 0, "backup-keep: %d is not positive", c.BackupKeep)
 	for name, text := range sorted(map[string]string{
 		"expedited-time": c.Expedited, "standard-time": c.Standard, "bulk-time": c.Bulk, "inventory-time": c.Inventory,
@@ -284,6 +311,17 @@ func (c Config) Validate() error {
 
 // names reports whether there is something after a prefix: SQLite takes an empty path for a catalogue that is forgotten at the end.
 func names(s, prefix string) bool { return strings.HasPrefix(s, prefix) && len(s) > len(prefix) }
+
+// within reports whether a file is in a directory or below it, as far as their names tell.
+func within(file, dir string) bool {
+	from, err := filepath.Abs(dir)
+	to, alsoErr := filepath.Abs(file)
+	if err != nil || alsoErr != nil {
+		from, to = dir, file
+	}
+	way, err := filepath.Rel(from, to)
+	return err == nil && filepath.IsLocal(way)
+}
 
 // sorted gives the settings by name, so that a wrong configuration has one message.
 func sorted[T any](settings map[string]T) iter.Seq2[string, T] {
@@ -351,8 +389,33 @@ func (c Config) BackupDir() string { return filepath.Join(c.StoreDir(), "catalog
 // AdminPath returns the file in which a running server says how administrators' commands reach it.
 func (c Config) AdminPath() string { return filepath.Join(c.Data, "admin.json") }
 
+// AuditPath returns the file of the audit log, "" if there is to be none.
+func (c Config) AuditPath() string {
+	switch c.AuditLog {
+	case "":
+		return filepath.Join(c.Data, "audit.log")
+	case "none":
+		return ""
+	}
+	return c.AuditLog
+}
+
+// NotifyKeyPath returns the file with the key that messages are signed with.
+func (c Config) NotifyKeyPath() string { return filepath.Join(c.Data, "notify.pem") }
+
+// Targets returns the rows of the list of targets.
+func (c Config) Targets() []string { return strings.Fields(c.NotifyTarget) }
+
 // CredentialsPath returns the file with the key that was made on the first start.
 func (c Config) CredentialsPath() string { return filepath.Join(c.Data, "credentials") }
+
+// SecretKeyPath returns the file with the key that secrets in the catalogue are encrypted with. It is not where the catalogue and its copies are.
+func (c Config) SecretKeyPath() string {
+	if c.SecretKey != "" {
+		return c.SecretKey
+	}
+	return filepath.Join(c.Data, "secret.key")
+}
 
 // Regions returns the accepted regions, the server's own first.
 func (c Config) Regions() []string {

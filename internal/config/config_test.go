@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 		Listen: "127.0.0.1:2012", AdminListen: "127.0.0.1:2013", Data: "moraine-data", Region: "us-east-1", LogFormat: "text",
 		StallTimeout: 30 * time.Second, SweepInterval: 24 * time.Hour, ShareLimit: 1 << 20, VolumeSize: 1 << 30, Reserve: 256 << 20, CommitLimit: 256,
 		CompactShare: 50, CompactInterval: time.Hour, CompactRate: 64 << 20, ScrubInterval: 720 * time.Hour, ScrubRate: 32 << 20,
-		BackupInterval: 24 * time.Hour, BackupKeep: 3,
+		BackupInterval: 24 * time.Hour, BackupKeep: 3, ExpeditedLimit: -1, AuditSize: 64 << 20,
 	}
 	for name, c := range map[string]config.Config{
 		"nothing":                 mustLoad(t, "", nil, nil),
@@ -100,7 +100,7 @@ func TestEverySettingHasAllItsNames(t *testing.T) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.Flags(flags)
 	valid := map[string]string{
-		"share-limit": "1000", "volume-size": "2000000", "compact-rate": "7", "scrub-rate": "7", "reserve": "7",
+		"share-limit": "1000", "volume-size": "2000000", "compact-rate": "7", "scrub-rate": "7", "reserve": "7", "free-tier": "7", "audit-size": "2000000",
 		"emulate": "glacier", "clock": "true", "log-format": "json", "root-account-id": "123456789012", "catalogue": "sqlite:x", "store": "file:x",
 	}
 	settings := 0
@@ -235,6 +235,8 @@ func TestValidate(t *testing.T) {
 		{[]string{"--store=file:"}, []string{"store", `"file:"`}},
 		{[]string{"--store=/path"}, []string{"store", `"/path"`, "file:"}},
 		{[]string{"--store=s3://key:hunter2@bucket"}, []string{"store", "s3://key:xxxxx@bucket"}},
+		{[]string{"--secret-key-file=moraine-data/volumes/secret.key"}, []string{"secret-key-file", `"moraine-data/volumes/secret.key"`}},
+		{[]string{"--store=file:/v", "--secret-key-file=/v/catalogue/../x"}, []string{"secret-key-file", `"/v/catalogue/../x"`}},
 		{[]string{"--page=-1"}, []string{"page", "-1"}},
 		{[]string{"--vault-page=-1"}, []string{"vault-page", "-1"}},
 		{[]string{"--max-vaults=-5"}, []string{"max-vaults", "-5"}},
@@ -312,16 +314,16 @@ func TestParseRange(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	for _, test := range []struct {
-		config                        config.Config
-		catalogue, store, credentials string
+		config                                config.Config
+		catalogue, store, credentials, secret string
 	}{
-		{config.Config{Data: "d"}, "d/catalogue.db", "d/volumes", "d/credentials"},
-		{config.Config{Data: "d", Catalogue: "sqlite:/c.db", Store: "file:/v"}, "/c.db", "/v", "d/credentials"},
-		{config.Config{Data: "/d/"}, "/d/catalogue.db", "/d/volumes", "/d/credentials"},
+		{config.Config{Data: "d"}, "d/catalogue.db", "d/volumes", "d/credentials", "d/secret.key"},
+		{config.Config{Data: "d", Catalogue: "sqlite:/c.db", Store: "file:/v", SecretKey: "/k"}, "/c.db", "/v", "d/credentials", "/k"},
+		{config.Config{Data: "/d/"}, "/d/catalogue.db", "/d/volumes", "/d/credentials", "/d/secret.key"},
 	} {
 		c := test.config
-		if c.CataloguePath() != test.catalogue || c.StoreDir() != test.store || c.CredentialsPath() != test.credentials {
-			t.Errorf("%+v: %q, %q, %q", c, c.CataloguePath(), c.StoreDir(), c.CredentialsPath())
+		if c.CataloguePath() != test.catalogue || c.StoreDir() != test.store || c.CredentialsPath() != test.credentials || c.SecretKeyPath() != test.secret {
+			t.Errorf("%+v: %q, %q, %q, %q", c, c.CataloguePath(), c.StoreDir(), c.CredentialsPath(), c.SecretKeyPath())
 		}
 	}
 }

@@ -12,26 +12,86 @@ import (
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/seal"
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
-// keyFinder returns how access keys are looked up: in the catalogue at every request, so that a key made or removed by another
-// process counts at once.
-func keyFinder(rows *catalogue.DB) func(context.Context, string) (access.Key, bool, error) {
-	return func(ctx context.Context, id string) (access.Key, bool, error) {
+// keyFinder returns how access keys are looked up: in the catalogue at every request, so that what another process changes counts at once. A key
+// that is disabled is not found, one that has expired is.
+func keyFinder(rows *catalogue.DB, secrets seal.Key) func(context.Context, string) (access.Key, bool, error) {
+	policies := new(access.Cache)
+	return func(ctx context.Context, id string) (k access.Key, found bool, err error) {
 		if strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
 			return access.Key{}, false, nil // no key has such an id, and not every database takes the text
 		}
-		var k catalogue.AccessKey
-		err := rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-			k, err = tx.AccessKey(id)
+		err = rows.View(ctx, func(tx *catalogue.Tx) error {
+			k, err = findKey(tx, secrets, policies, id)
 			return err
 		})
 		if errors.Is(err, catalogue.ErrNotFound) {
 			return access.Key{}, false, nil
 		}
-		return access.Key{ID: k.ID, Account: k.AccountID, Secret: k.Secret}, err == nil, err
+		return k, err == nil, err
 	}
+}
+
+// findKey returns the key with an id, ErrNotFound of the catalogue if there is none or it is disabled.
+func findKey(tx *catalogue.Tx, secrets seal.Key, policies *access.Cache, id string) (access.Key, error) {
+	s := catalogue.Signer{AccessKey: catalogue.AccessKey{ID: id}}
+	var err error
+	s.AccountID, s.Secret, err = tx.RootKey(id)
+	if errors.Is(err, catalogue.ErrNotFound) {
+		s, err = tx.Signer(id)
+	}
+	if err == nil && s.Disabled {
+		err = catalogue.ErrNotFound
+	}
+	if err != nil {
+		return access.Key{}, err
+	}
+	return keyOf(tx, secrets, policies, s)
+}
+
+// keyOf returns the key that a row describes, with who signs with it. A policy that cannot be read is an error: it might deny.
+func keyOf(tx *catalogue.Tx, secrets seal.Key, policies *access.Cache, s catalogue.Signer) (k access.Key, err error) {
+	if k.Secret, k.Token, err = opened(secrets, s.AccessKey); err != nil {
+		return access.Key{}, err
+	}
+	k.Caller, k.Expires = callerOf(s), s.ExpiresAt
+	if s.PrincipalID == "" {
+		return k, nil
+	}
+	if s.Principal.ID == "" {
+		return access.Key{}, fmt.Errorf("the access key %s is of a user or role with the id %s, which the catalogue does not have", s.ID, s.PrincipalID)
+	}
+	list, err := tx.PrincipalPolicies(s.PrincipalID)
+	for _, p := range list {
+		policy, err := policies.Identity(p.Document)
+		if err != nil {
+			return access.Key{}, fmt.Errorf("the policy %q of %s cannot be read: %w", p.Name, k.Caller.PrincipalARN(), err)
+		}
+		k.Caller.Policies = append(k.Caller.Policies, access.Attached{Name: p.Name, Policy: policy})
+	}
+	return k, err
+}
+
+// callerOf returns who signs with a key, but for policies.
+func callerOf(s catalogue.Signer) access.Caller {
+	c := access.Caller{
+		KeyID: s.ID, Account: s.AccountID, Path: s.Principal.Path, Name: s.Principal.Name, ID: s.Principal.ID, Tags: s.Principal.Tags, Session: s.Session,
+	}
+	switch {
+	case s.PrincipalID == "":
+		c.Kind = access.Root
+	case s.Principal.Kind == RoleKind:
+		c.Kind = access.Role
+	default:
+		c.Kind = access.User
+	}
+	if s.Token != "" {
+		c.Issued, c.MFA = s.CreatedAt, s.MFAAt
+	}
+	return c
 }
 
 // firstName is the name of the account that is made on the first start.
@@ -39,9 +99,9 @@ const firstName = "root"
 
 // firstAccount makes sure that there is an account. It returns the credentials file, "" when there is none: the configuration gives the key, or
 // gave it on an earlier start.
-func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, now time.Time) (string, error) {
+func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, secrets seal.Key, now time.Time) (string, error) {
 	if c.RootKeyID != "" {
-		return "", configuredAccount(ctx, rows, c, now)
+		return "", configuredAccount(ctx, rows, c, secrets, now)
 	}
 	var accounts int64
 	err := rows.View(ctx, func(tx *catalogue.Tx) (err error) {
@@ -65,16 +125,16 @@ func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config
 	if err != nil {
 		return "", err
 	}
-	key := access.NewKey(account)
+	key := newKey(access.Caller{Account: account})
 	// The file first: a key that nobody knows would lock everybody out.
 	if err := disk.WriteFile(c.CredentialsPath(), credentialsFile(key)); err != nil {
 		return "", fmt.Errorf("write the credentials: %w", err)
 	}
-	return c.CredentialsPath(), rows.Update(ctx, func(tx *catalogue.Tx) error { return insertAccount(tx, firstName, key, now) })
+	return c.CredentialsPath(), rows.Update(ctx, func(tx *catalogue.Tx) error { return insertAccount(tx, firstName, key, secrets, now) })
 }
 
 // configuredAccount makes the account and the key that the configuration gives, in place of the key that it gave before.
-func configuredAccount(ctx context.Context, rows *catalogue.DB, c config.Config, now time.Time) error {
+func configuredAccount(ctx context.Context, rows *catalogue.DB, c config.Config, secrets seal.Key, now time.Time) error {
 	return rows.Update(ctx, func(tx *catalogue.Tx) error {
 		a, err := tx.AccountNamed(firstName)
 		if errors.Is(err, catalogue.ErrNotFound) {
@@ -88,10 +148,15 @@ func configuredAccount(ctx context.Context, rows *catalogue.DB, c config.Config,
 		if c.RootAccount != "" && c.RootAccount != a.ID {
 			return fmt.Errorf("root-account-id is %s, but the first account was made with the id %s, which cannot change", c.RootAccount, a.ID)
 		}
-		if k, err := tx.AccessKey(c.RootKeyID); err == nil && k.AccountID != a.ID {
-			return fmt.Errorf("root-access-key-id: the key %s belongs to the account %s: choose another", c.RootKeyID, k.AccountID)
+		if k, err := tx.AccessKey(c.RootKeyID); err == nil && (k.AccountID != a.ID || !isRootKey(k)) {
+			whose := "account " + k.AccountID
+			if k.AccountID == a.ID {
+				whose = "account, but is not one of its root for good"
+			}
+			return fmt.Errorf("root-access-key-id: the key %s belongs to the %s: choose another", c.RootKeyID, whose)
 		}
-		return tx.ConfigureAccessKey(catalogue.AccessKey{ID: c.RootKeyID, AccountID: a.ID, Secret: c.RootSecret, CreatedAt: now})
+		key := access.Key{Caller: access.Caller{KeyID: c.RootKeyID, Account: a.ID}, Secret: c.RootSecret}
+		return tx.ConfigureAccessKey(sealed(secrets, key, catalogue.AccessKey{CreatedAt: now}))
 	})
 }
 
@@ -102,16 +167,16 @@ func newAccountID(given string) (string, error) {
 	return access.NewAccountID()
 }
 
-func insertAccount(tx *catalogue.Tx, name string, k access.Key, now time.Time) error {
-	if err := tx.InsertAccount(catalogue.Account{ID: k.Account, Name: name, CreatedAt: now}); err != nil {
+func insertAccount(tx *catalogue.Tx, name string, k access.Key, secrets seal.Key, now time.Time) error {
+	if err := tx.InsertAccount(catalogue.Account{ID: k.Caller.Account, Name: name, CreatedAt: now}); err != nil {
 		return err
 	}
-	return tx.PutAccessKey(catalogue.AccessKey{ID: k.ID, AccountID: k.Account, Secret: k.Secret, CreatedAt: now})
+	return tx.PutAccessKey(sealed(secrets, k, catalogue.AccessKey{CreatedAt: now}))
 }
 
 // credentialsFile is a key in the shared format of the AWS tools.
 func credentialsFile(k access.Key) []byte {
-	return fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_account_id = %s\n", k.ID, k.Secret, k.Account)
+	return fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_account_id = %s\n", k.Caller.KeyID, k.Secret, k.Caller.Account)
 }
 
 // savedKey reads such a file.
@@ -123,13 +188,16 @@ func parseCredentials(b []byte) (access.Key, bool) {
 	if m == nil {
 		return access.Key{}, false
 	}
-	return access.Key{ID: string(m[1]), Secret: string(m[2]), Account: string(m[3])}, true
+	return access.Key{Caller: access.Caller{KeyID: string(m[1]), Account: string(m[3])}, Secret: string(m[2])}, true
 }
 
 // NewAccount makes an account with a key in the catalogue of a configuration. The server may be running; it knows the key at once.
 func NewAccount(ctx context.Context, c config.Config, name string, now time.Time) (access.Key, error) {
+	if isAccountID.MatchString(name) || name == "" {
+		return access.Key{}, WrongArgument{Err: fmt.Errorf("%q cannot be the name of an account: it is empty, or would be taken for an id", name)}
+	}
 	var key access.Key
-	err := withCatalogue(ctx, c, func(tx *catalogue.Tx) error {
+	err := changeSecrets(ctx, c, func(tx *catalogue.Tx, secrets seal.Key) error {
 		switch _, err := tx.AccountNamed(name); {
 		case err == nil:
 			return fmt.Errorf("there is an account named %q already: choose another name, or make a key with `moraine admin key add`", name)
@@ -140,32 +208,110 @@ func NewAccount(ctx context.Context, c config.Config, name string, now time.Time
 		if err != nil {
 			return err
 		}
-		key = access.NewKey(account)
-		return insertAccount(tx, name, key, now)
+		key = newKey(access.Caller{Account: account})
+		return insertAccount(tx, name, key, secrets, now)
 	})
 	return key, err
 }
 
-// ErrNoAccount says that there is no such account.
-var ErrNoAccount = errors.New("no such account")
+var isAccountID = regexp.MustCompile(`^[0-9]{12}$`) // read only
 
-// NewKey makes a further key for an account, like NewAccount.
-func NewKey(ctx context.Context, c config.Config, account string, now time.Time) (access.Key, error) {
-	key := access.NewKey(account)
-	err := withCatalogue(ctx, c, func(tx *catalogue.Tx) error {
-		if _, err := tx.Account(account); errors.Is(err, catalogue.ErrNotFound) {
-			return fmt.Errorf("%w: %s", ErrNoAccount, account)
-		} else if err != nil {
+// Account is an account as administrators see it.
+type Account struct {
+	ID        string    `json:"account_id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// Accounts returns all accounts, by name.
+func Accounts(ctx context.Context, c config.Config) ([]Account, error) {
+	list := []Account{}
+	err := readCatalogue(ctx, c, func(tx *catalogue.Tx) error {
+		return eachAccount(tx, func(a catalogue.Account) error {
+			list = append(list, Account(a))
+			return nil
+		})
+	})
+	return list, err
+}
+
+// page is how many rows are read at once.
+const page = 500
+
+func eachAccount(tx *catalogue.Tx, fn func(catalogue.Account) error) error {
+	return pages(func(after string) ([]catalogue.Account, error) { return tx.Accounts(after, page) },
+		func(a catalogue.Account) (string, error) { return a.Name, fn(a) })
+}
+
+// pages gives all rows to fn, which returns where a row is in their order.
+func pages[T any](read func(after string) ([]T, error), fn func(T) (string, error)) error {
+	for after := ""; ; {
+		rows, err := read(after)
+		if err != nil || len(rows) == 0 {
 			return err
 		}
-		return tx.PutAccessKey(catalogue.AccessKey{ID: key.ID, AccountID: account, Secret: key.Secret, CreatedAt: now})
-	})
-	return key, err
+		for _, row := range rows {
+			if after, err = fn(row); err != nil {
+				return err
+			}
+		}
+	}
 }
 
-// withCatalogue runs a change on the catalogue of a configuration, which has to exist: an administrator who names the wrong directory
-// should hear of it.
-func withCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) error) error {
+// ErrNotFound says that what a command names does not exist.
+var ErrNotFound = errors.New("not found")
+
+// WrongArgument is an error about something that cannot be right, whatever is in the catalogue.
+type WrongArgument struct{ Err error }
+
+func (w WrongArgument) Error() string { return w.Err.Error() }
+
+// findAccount returns the account with an id or a name. "" is the only one.
+func findAccount(tx *catalogue.Tx, given string) (catalogue.Account, error) {
+	if given == "" {
+		list, err := tx.Accounts("", 2)
+		switch {
+		case err != nil:
+			return catalogue.Account{}, err
+		case len(list) == 0:
+			return catalogue.Account{}, fmt.Errorf("%w: there is no account yet", ErrNotFound)
+		case len(list) > 1:
+			return catalogue.Account{}, WrongArgument{Err: errors.New("--account is missing: there are several accounts, which `moraine admin account list` shows")}
+		}
+		return list[0], nil
+	}
+	a, err := tx.Account(given)
+	if errors.Is(err, catalogue.ErrNotFound) {
+		a, err = tx.AccountNamed(given)
+	}
+	if errors.Is(err, catalogue.ErrNotFound) {
+		return a, fmt.Errorf("%w: there is no account with the id or name %q", ErrNotFound, given)
+	}
+	return a, err
+}
+
+// changeCatalogue runs a change on the catalogue of a configuration, which has to exist: an administrator who names the wrong directory
+// should hear of it. A server that runs goes by the change from its next request on.
+func changeCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) error) error {
+	return withCatalogue(ctx, c, func(rows *catalogue.DB) error { return rows.Update(ctx, fn) })
+}
+
+// changeSecrets is changeCatalogue for what makes secrets.
+func changeSecrets(ctx context.Context, c config.Config, fn func(*catalogue.Tx, seal.Key) error) error {
+	return changeCatalogue(ctx, c, func(tx *catalogue.Tx) error {
+		secrets, err := secretKey(tx, vfs.OS(), c)
+		if err != nil {
+			return err
+		}
+		return fn(tx, secrets)
+	})
+}
+
+func readCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) error) error {
+	return withCatalogue(ctx, c, func(rows *catalogue.DB) error { return rows.View(ctx, fn) })
+}
+
+func withCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.DB) error) error {
 	if err := hasCatalogue(c); err != nil {
 		return err
 	}
@@ -173,5 +319,5 @@ func withCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(rows.Update(ctx, fn), rows.Close())
+	return errors.Join(fn(rows), rows.Close())
 }

@@ -27,6 +27,9 @@ type Backup struct {
 
 const backupLayout = "20060102T150405.000Z"
 
+// unfinishedBackup is the name of a copy while it is written.
+const unfinishedBackup = "unfinished"
+
 var backupName = regexp.MustCompile(`^catalogue-([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([0-9a-f]{64})\.db$`) // read only
 
 // backups returns the copies, the newest first.
@@ -94,11 +97,11 @@ func (s *stores) writeBackup(ctx context.Context) (Backup, error) {
 	if err := s.disk.MkdirAll(dir); err != nil {
 		return Backup{}, err
 	}
-	b, unfinished := Backup{At: s.now().UTC().Truncate(time.Millisecond)}, filepath.Join(dir, "unfinished")
+	b, unfinished := Backup{At: s.now().UTC().Truncate(time.Millisecond)}, filepath.Join(dir, unfinishedBackup)
 	if err := s.disk.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return b, err
 	}
-	if err := private(s.disk, unfinished); err != nil { // the copy has secrets too
+	if err := private(s.disk, unfinished); err != nil { // the copy has all that the catalogue has
 		return b, err
 	}
 	if err := s.rows.Copy(ctx, unfinished); err != nil {

@@ -15,8 +15,12 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/api"
+	"github.com/moraine-archive/moraine/internal/audit"
+	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/notify"
 	"github.com/moraine-archive/moraine/internal/protocol"
+	"github.com/moraine-archive/moraine/internal/seal"
 	"github.com/moraine-archive/moraine/internal/sigv4"
 	"github.com/moraine-archive/moraine/internal/vault"
 	"github.com/moraine-archive/moraine/internal/worker"
@@ -27,8 +31,12 @@ type Daemon struct {
 	Credentials string // the file with the first key; "" when there is none
 
 	stores
-	clock *clock
-	token string // of the door
+	clock   clockDoor
+	machine func() time.Time // the clock of the machine
+	signer  *notify.Signer   // of messages; nil: none needs it
+	audit   *audit.Log       // nil: there is none
+	token   string           // of the door
+	secrets seal.Key         // what the secrets of access keys are encrypted with
 
 	tasks    context.Context // of administrators' tasks; ends when the server stops
 	endTasks context.CancelFunc
@@ -45,8 +53,13 @@ const signatureSkew = 5 * time.Minute
 
 // Open builds a server and begins to listen; Run serves. now is the clock of the machine. On an error nothing stays open.
 func Open(ctx context.Context, c config.Config, logger *slog.Logger, now func() time.Time) (*Daemon, error) {
-	d := &Daemon{clock: &clock{machine: now}}
-	d.stores = stores{config: c, log: logger, now: d.clock.Now}
+	return openOn(ctx, c, logger, machine(now))
+}
+
+// openOn is Open for a machine.
+func openOn(ctx context.Context, c config.Config, logger *slog.Logger, m clock.Machine) (*Daemon, error) {
+	d := &Daemon{machine: m.Now}
+	d.stores = stores{config: c, log: logger, now: m.Now, times: clock.New(m)}
 	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -57,19 +70,32 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	if err := d.stores.open(ctx); err != nil {
 		return err
 	}
-	if d.Credentials, err = firstAccount(ctx, d.rows, d.disk, d.config, d.now()); err != nil {
+	if err := d.checkSettable(ctx); err != nil {
 		return err
 	}
-	d.clock.changed = d.service.Poke
+	if d.secrets, err = d.openSecrets(ctx); err != nil {
+		return err
+	}
+	if d.Credentials, err = firstAccount(ctx, d.rows, d.disk, d.config, d.secrets, d.now()); err != nil {
+		return err
+	}
+	d.forgetPlain(ctx)
+	d.clock = clockDoor{d.times, d.service.Poke}
 	d.tasks, d.endTasks = context.WithCancel(context.Background())
 	if d.worker, err = d.newWorker(); err != nil {
 		return err
 	}
+	d.openAudit()
 	d.api = d.newAPI()
 	d.admin = &http.Server{Handler: d.adminHandler(), ReadTimeout: headerTimeout, ErrorLog: d.errorLog()}
 	if err := d.listen(); err != nil {
 		return err
 	}
+	sender, err := d.newSender()
+	if err != nil {
+		return err
+	}
+	d.worker.Send = sender.Send
 	return d.openDoor()
 }
 
@@ -103,8 +129,10 @@ func (d *Daemon) newAPI() *http.Server {
 	handler := api.New(api.Config{
 		Service: d.service,
 		// Signatures are held against the clock of the machine, which clients share, not against one that tests have set.
-		Verifier:       &sigv4.Verifier{Regions: d.config.Regions(), Service: protocol.Service, Skew: signatureSkew, Now: d.clock.machine},
-		Key:            keyFinder(d.rows),
+		Verifier:       &sigv4.Verifier{Regions: d.config.Regions(), Service: protocol.Service, Skew: signatureSkew, Now: d.machine},
+		Key:            keyFinder(d.rows, d.secrets),
+		Now:            d.now,
+		Audit:          d.record,
 		Log:            d.log,
 		StallTimeout:   d.config.StallTimeout,
 		LongestRequest: d.settings.LongestRequest,
@@ -113,6 +141,22 @@ func (d *Daemon) newAPI() *http.Server {
 		Handler: handler, ReadHeaderTimeout: min(headerTimeout, d.config.StallTimeout), IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		DisableGeneralOptionsHandler: true, ErrorLog: d.errorLog(), ConnContext: api.ConnContext, ConnState: api.ConnState,
 	}
+}
+
+// openAudit opens the audit log, if there is to be one.
+func (d *Daemon) openAudit() {
+	if path := d.config.AuditPath(); path != "" {
+		d.audit = audit.Open(path, int64(d.config.AuditSize), d.config.AuditKeep)
+		d.closers = append(d.closers, d.audit)
+	}
+}
+
+// record writes a line of the audit log.
+func (d *Daemon) record(e audit.Entry) error {
+	if d.audit == nil {
+		return nil
+	}
+	return d.audit.Write(e)
 }
 
 // errorLog takes what net/http has to say: broken connections and TLS handshakes.
@@ -166,6 +210,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	err = errors.Join(err, d.drain())
 	stop()
 	<-worked
+	err = errors.Join(err, d.service.KeepTime(context.WithoutCancel(ctx)))
 	if d.config.BackupInterval > 0 {
 		err = errors.Join(err, d.lastBackup(context.WithoutCancel(ctx)))
 	}

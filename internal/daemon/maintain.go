@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/moraine-archive/moraine/internal/access"
-	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/catalogue/checkedvfs"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/vault"
@@ -24,6 +21,7 @@ type (
 	Finding = vault.Finding
 	Volume  = vault.Volume
 	Rebuilt = vault.Rebuilt
+	Notice  = vault.Notice
 )
 
 // Wrong is the severity of a finding that something is lost, damaged, or contradicts something else.
@@ -31,18 +29,21 @@ const Wrong = vault.Wrong
 
 // Task is something that an administrator has a server do, or a command if no server runs.
 type Task struct {
-	Name string       `json:"name"` // check, scrub, sweep, compact, backup, volumes
+	Name string       `json:"name"` // check, scrub, sweep, compact, backup, volumes, notices, retry
 	Data bool         `json:"data"` // of a check: read every byte
 	Rate config.Bytes `json:"rate"` // bytes read in a second; 0: no limit
+	ID   string       `json:"id"`   // of the message to retry; empty: all that were given up
 }
 
-// Event is something that happens while a task runs. One member is set.
+// Event is something that happens while a task runs. One member is set; NotFound goes with Error.
 type Event struct {
 	Progress *Progress `json:"progress,omitempty"`
 	Finding  *Finding  `json:"finding,omitempty"`
 	Volume   *Volume   `json:"volume,omitempty"`
+	Notice   *Notice   `json:"notice,omitempty"`
 	Result   *Result   `json:"result,omitempty"`
 	Error    string    `json:"error,omitempty"`
+	NotFound bool      `json:"not_found,omitempty"` // the error is an ErrNotFound
 }
 
 // Progress is how far a task has come.
@@ -59,6 +60,7 @@ type Result struct {
 	Sweep   *vault.Swept     `json:"sweep,omitempty"`
 	Compact *vault.Compacted `json:"compact,omitempty"`
 	Backup  *Backup          `json:"backup,omitempty"`
+	Notices *int64           `json:"notices,omitempty"` // listed, or to be tried again
 }
 
 // Maintain runs a task on the data of a configuration: in the server that runs on it, otherwise here. An error of fn ends the task.
@@ -90,6 +92,7 @@ func hasCatalogue(c config.Config) error {
 func (s *stores) maintain(ctx context.Context, t Task, fn func(Event) error) error {
 	run, known := map[string]func(context.Context, Task, func(Event) error) (Result, error){
 		"check": s.check, "scrub": s.scrub, "sweep": s.sweep, "compact": s.compact, "backup": s.copyCatalogue, "volumes": s.volumes,
+		"notices": s.notices, "retry": s.retryNotices,
 	}[t.Name]
 	if !known {
 		return fmt.Errorf("there is no task %q", t.Name)
@@ -149,11 +152,12 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 			return wrong, err
 		}
 	}
-	same, err := s.isCredentials(ctx)
-	if err == nil && !same {
-		err = found(s.config.CredentialsPath(), "the file has not the key of the first account as the catalogue has it")
+	if err := s.checkSigner(); err != nil {
+		if err := found(s.config.NotifyKeyPath(), "the key that messages are signed with cannot be used: %v", err); err != nil {
+			return wrong, err
+		}
 	}
-	if err != nil {
+	if err := s.checkSecrets(ctx, found, report); err != nil {
 		return wrong, err
 	}
 	if !t.Data {
@@ -173,31 +177,6 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 		}
 	}
 	return wrong, errors.Join(err, ctx.Err())
-}
-
-// isCredentials reports whether the file of the first key, if there is one, has what the catalogue has.
-func (s *stores) isCredentials(ctx context.Context) (bool, error) {
-	b, err := s.disk.ReadFile(s.config.CredentialsPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	same := false
-	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
-		saved, ok := parseCredentials(b)
-		if !ok {
-			return nil
-		}
-		k, err := tx.AccessKey(saved.ID)
-		same = err == nil && bytes.Equal(b, credentialsFile(access.Key{ID: k.ID, Account: k.AccountID, Secret: k.Secret}))
-		if errors.Is(err, catalogue.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	return same, err
 }
 
 // badPages returns the pages of the catalogue that do not match their checksums, also when the log has been written into the file: a crash may have left pages half written, of which the log

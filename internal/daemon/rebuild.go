@@ -14,6 +14,8 @@ import (
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/seal"
+	"github.com/moraine-archive/moraine/internal/vault"
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
@@ -27,6 +29,7 @@ type RebuildOptions struct {
 // RebuildReport is what a rebuild has done, and what nobody can know any more.
 type RebuildReport struct {
 	Rebuilt
+	LostKeys   int           `json:"lost_keys"` // access keys that are given up, because nobody can read their secrets
 	Catalogue  string        `json:"catalogue"`
 	Backup     *Backup       `json:"backup"`             // the copy that was used; null: there was none
 	Replaced   string        `json:"replaced,omitempty"` // where the old catalogue is now
@@ -45,6 +48,7 @@ type rebuild struct {
 	stores
 	options RebuildOptions
 	fn      func(Event) error
+	key     seal.Key // of the secrets
 	report  RebuildReport
 }
 
@@ -81,6 +85,9 @@ func (r *rebuild) run(ctx context.Context) (err error) {
 		return err
 	}
 	r.report.Rebuilt = done
+	if err := r.secrets(ctx); err != nil {
+		return err
+	}
 	if err := r.accounts(ctx); err != nil {
 		return err
 	}
@@ -165,7 +172,7 @@ func (r *rebuild) accounts(ctx context.Context) error {
 	first, key := r.config.RootAccount, access.Key{}
 	b, err := r.disk.ReadFile(r.config.CredentialsPath())
 	if k, ok := parseCredentials(b); err == nil && ok {
-		first, key = k.Account, k
+		first, key = k.Caller.Account, k
 	}
 	if first == "" && len(ids) == 1 {
 		first = ids[0]
@@ -183,15 +190,82 @@ func (r *rebuild) accounts(ctx context.Context) error {
 				return err
 			}
 		}
-		if key.ID == "" || !slices.Contains(ids, key.Account) {
+		if key.Caller.KeyID == "" || !slices.Contains(ids, key.Caller.Account) {
 			return nil
 		}
-		return tx.PutAccessKey(catalogue.AccessKey{ID: key.ID, AccountID: key.Account, Secret: key.Secret, CreatedAt: now})
+		return tx.PutAccessKey(sealed(r.key, key, catalogue.AccessKey{CreatedAt: now}))
 	})
-	if key.ID != "" {
-		r.report.Accounts = slices.DeleteFunc(ids, func(id string) bool { return id == key.Account })
+	if key.Caller.KeyID != "" {
+		r.report.Accounts = slices.DeleteFunc(ids, func(id string) bool { return id == key.Caller.Account })
 	}
 	return err
+}
+
+// secrets makes sure that every secret can be read. A key of which it cannot is given up, unless the secret is in the file of the first key or in the configuration.
+func (r *rebuild) secrets(ctx context.Context) error {
+	if err := r.findKey(); err != nil {
+		return err
+	}
+	known := map[string]access.Key{}
+	b, err := r.disk.ReadFile(r.config.CredentialsPath())
+	if k, ok := parseCredentials(b); err == nil && ok {
+		known[k.Caller.KeyID] = k
+	}
+	if r.config.RootKeyID != "" {
+		known[r.config.RootKeyID] = access.Key{Caller: access.Caller{KeyID: r.config.RootKeyID, Account: r.config.RootAccount}, Secret: r.config.RootSecret}
+	}
+	var lost []catalogue.Signer
+	err = r.rows.Update(ctx, func(tx *catalogue.Tx) (err error) {
+		lost, err = r.giveUp(tx, known)
+		return errors.Join(err, sealPlain(tx, r.key))
+	})
+	if err != nil {
+		return err
+	}
+	r.report.LostKeys = len(lost)
+	for _, s := range lost {
+		f := Finding{Severity: vault.Note, Account: s.AccountID, Problem: fmt.Sprintf("the secret of the access key %s of %s cannot be read any more: the key is given up", s.ID, callerOf(s).ARN())}
+		if err := r.fn(Event{Finding: &f}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findKey takes the key of the secrets from its file. If there is none that can be read, a new one is made.
+func (r *rebuild) findKey() (err error) {
+	path := r.config.SecretKeyPath()
+	r.key, err = readSecretKey(r.disk, path)
+	if errors.Is(err, errDamagedKey) {
+		aside := path + ".damaged-" + r.now().UTC().Format(backupLayout)
+		f := Finding{Severity: Wrong, Place: path, Problem: err.Error() + "; it is moved aside to " + aside}
+		if err := errors.Join(r.disk.Rename(path, aside), r.fn(Event{Finding: &f})); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.key = seal.NewKey()
+	return r.disk.WriteFile(path, r.key.File())
+}
+
+// giveUp removes the keys of which the secret cannot be read, but for those that are known from elsewhere.
+func (r *rebuild) giveUp(tx *catalogue.Tx, known map[string]access.Key) (lost []catalogue.Signer, err error) {
+	err = eachSigner(tx, func(s catalogue.Signer) error {
+		if !seal.IsSealed(s.Secret) {
+			return nil
+		}
+		if _, _, err := opened(r.key, s.AccessKey); err == nil {
+			return nil
+		}
+		if k, ok := known[s.ID]; ok && isRootKey(s.AccessKey) && (k.Caller.Account == s.AccountID || k.Caller.Account == "" && s.Configured) {
+			k.Caller.Account = s.AccountID
+			return tx.PutAccessKey(sealed(r.key, k, s.AccessKey))
+		}
+		lost = append(lost, s)
+		return tx.RemoveAccessKey(s.ID)
+	})
+	return lost, err
 }
 
 // identify gives the catalogue the name of its store.
@@ -211,13 +285,16 @@ func (r *rebuild) identify(ctx context.Context) error {
 // databaseFiles are what the names of the files of an SQLite database end with.
 func databaseFiles() []string { return []string{"", "-wal", "-shm"} }
 
+// replacedSuffix follows the name of a catalogue that was moved aside, before the moment.
+const replacedSuffix = ".replaced-"
+
 // put puts the new catalogue in its place.
 func (r *rebuild) put(from, to string, there bool) error {
 	if err := r.rows.Close(); err != nil { // which leaves everything in one file
 		return err
 	}
 	r.closers = r.closers[:len(r.closers)-1]
-	aside := to + ".replaced-" + r.now().UTC().Format(backupLayout)
+	aside := to + replacedSuffix + r.now().UTC().Format(backupLayout)
 	for _, suffix := range databaseFiles() { // what is left of one that was lost would be taken for that of the new one
 		if err := r.disk.Rename(to+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

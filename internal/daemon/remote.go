@@ -67,7 +67,7 @@ func (d *Daemon) runTask(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(d.tasks, cancel)()
 	if err := d.maintain(ctx, t, say); err != nil {
-		say(Event{Error: err.Error()}) // who does not listen any more need not know
+		say(Event{Error: err.Error(), NotFound: errors.Is(err, ErrNotFound)}) // who does not listen any more need not know
 	}
 }
 
@@ -115,6 +115,9 @@ func receive(ctx context.Context, r io.Reader, fn func(Event) error) error {
 		var e Event
 		if err := lines.Decode(&e); err != nil {
 			return errors.Join(fmt.Errorf("the server went away while the task ran: %w", err), ctx.Err())
+		}
+		if text, missing := strings.CutPrefix(e.Error, ErrNotFound.Error()); missing && e.NotFound {
+			return fmt.Errorf("%w%s", ErrNotFound, text)
 		}
 		if e.Error != "" {
 			return errors.New(e.Error)

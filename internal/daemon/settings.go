@@ -31,6 +31,10 @@ func settings(c config.Config) (vault.Settings, error) {
 	override(&s.JobExpiry, c.JobExpiry)
 	override(&s.RepeatWindow, c.RepeatWindow)
 	override(&s.IdleUpload, c.IdleUpload)
+	override(&s.LockWindow, c.LockWindow)
+	override(&s.FreeTier, int64(c.FreeTier))
+	override(&s.NoticeGiveUp, c.NotifyGiveUp)
+	s.ExpeditedLimit, s.Settable = c.ExpeditedLimit, c.Clock
 	override(&s.LongestRequest, c.LongestRequest)
 	override(&s.KeepOrphans, c.KeepOrphans)
 	s.CompactShare = float64(c.CompactShare) / 100

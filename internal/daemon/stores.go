@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/store/volume"
 	"github.com/moraine-archive/moraine/internal/vault"
@@ -29,7 +30,8 @@ type stores struct {
 	settings vault.Settings
 	service  *vault.Service
 	log      *slog.Logger
-	now      func() time.Time
+	now      func() time.Time // of the machine; of times from when the stores are open
+	times    *clock.Clock
 	closers  []io.Closer // in the order they were opened
 
 	copying       sync.Mutex // held while the catalogue is copied or its file looked at
@@ -56,6 +58,10 @@ func (s *stores) open(ctx context.Context) (err error) {
 // openBytes locks both directories and opens the store. The store has a lock of its own: it can be outside of the data directory.
 func (s *stores) openBytes() error {
 	s.disk = vfs.OS()
+	if s.times == nil { // a test may have another machine
+		s.times = clock.New(machine(s.now))
+	}
+	s.now = s.times.Now
 	for _, dir := range []string{s.config.Data, s.config.StoreDir()} {
 		if err := s.disk.MkdirAll(dir); err != nil {
 			return fmt.Errorf("make the data directory: %w", err)
@@ -86,7 +92,10 @@ func (s *stores) openRows(ctx context.Context, path string) error {
 	}
 	s.rows = rows
 	s.closers = append(s.closers, rows)
-	s.service = vault.New(rows, s.bytes, s.settings, s.now, s.log)
+	if err := s.restoreTime(ctx); err != nil {
+		return err
+	}
+	s.service = vault.New(rows, s.bytes, s.settings, s.times, s.log)
 	return nil
 }
 

@@ -2,11 +2,14 @@
 package moraintest
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +33,8 @@ type Server struct {
 	stop   func() error
 }
 
-// Key is an access key of an account.
-type Key struct{ Account, ID, Secret string }
+// Key is an access key of an account. Token is that of temporary credentials.
+type Key struct{ Account, ID, Secret, Token string }
 
 // The key of the first account of every test server.
 const (
@@ -64,7 +67,7 @@ func Start(t testing.TB, options ...func(*config.Config)) *Server {
 	for _, option := range options {
 		option(&c)
 	}
-	s := &Server{Region: c.Region, Data: c.Data, Key: Key{rootAccount, rootKeyID, rootSecret}, config: c}
+	s := &Server{Region: c.Region, Data: c.Data, Key: Key{rootAccount, rootKeyID, rootSecret, ""}, config: c}
 	s.start(t)
 	t.Cleanup(func() { s.Stop(t) })
 	return s
@@ -136,7 +139,56 @@ func (s *Server) AddAccount(t testing.TB, name string) Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Key{k.Account, k.ID, k.Secret}
+	return keyOf(k)
+}
+
+func keyOf(k daemon.Key) Key { return Key{k.Caller.Account, k.Caller.KeyID, k.Secret, k.Token} }
+
+// AddUser makes a user of an account with a key, as `moraine admin user add` does. "" is the first account. A policy is the name of a predefined one, or a document.
+func (s *Server) AddUser(t testing.TB, account, name string, policies ...string) Key {
+	t.Helper()
+	return s.addPrincipal(t, daemon.Who{Account: account, Kind: daemon.UserKind, Name: name}, policies)
+}
+
+// AddRole makes a role, as AddUser makes a user. It has no key: AddToken makes sessions.
+func (s *Server) AddRole(t testing.TB, account, name string, policies ...string) {
+	t.Helper()
+	s.addPrincipal(t, daemon.Who{Account: account, Kind: daemon.RoleKind, Name: name}, policies)
+}
+
+func (s *Server) addPrincipal(t testing.TB, who daemon.Who, policies []string) Key {
+	t.Helper()
+	who.Account = cmp.Or(who.Account, s.Key.Account)
+	n := daemon.NewPrincipal{Who: who, Key: who.Kind == daemon.UserKind}
+	for i, text := range policies {
+		p := daemon.PolicyText{Name: fmt.Sprintf("policy%d", i+1), Document: text}
+		if !strings.HasPrefix(text, "{") {
+			var err error
+			if p, err = daemon.ReadPolicy(text, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.Policies = append(n.Policies, p)
+	}
+	_, k, err := daemon.AddPrincipal(context.Background(), s.config, n, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keyOf(k)
+}
+
+// AddToken makes temporary credentials, as `moraine admin token` does, as of a moment: now, if it is zero. They last an hour unless the options say otherwise.
+func (s *Server) AddToken(t testing.TB, o daemon.TokenOptions, made time.Time) Key {
+	t.Helper()
+	o.Account, o.Duration = cmp.Or(o.Account, s.Key.Account), cmp.Or(o.Duration, time.Hour)
+	if made.IsZero() {
+		made = time.Now()
+	}
+	k, err := daemon.NewToken(context.Background(), s.config, o, made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keyOf(k)
 }
 
 // logOutput is where the server's log goes: nowhere, unless MORAINE_TEST_LOG is set. It does not go to t.Log: requests may end after

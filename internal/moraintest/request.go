@@ -24,7 +24,7 @@ func (s *Server) Client(k Key) *glacier.Client {
 	return glacier.New(glacier.Options{
 		Region:       s.Region,
 		BaseEndpoint: aws.String(s.Endpoint),
-		Credentials:  credentials.NewStaticCredentialsProvider(k.ID, k.Secret, ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(k.ID, k.Secret, k.Token),
 		Retryer:      aws.NopRetryer{},
 	})
 }
@@ -109,7 +109,7 @@ func (s *Server) sign(t testing.TB, req *http.Request, r Request, hash string) {
 	if at.IsZero() {
 		at = time.Now()
 	}
-	c := aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}
+	c := aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret, SessionToken: key.Token}
 	if err := v4.NewSigner().SignHTTP(context.Background(), c, req, hash, "glacier", s.Region, at); err != nil {
 		t.Fatal(err)
 	}

@@ -102,3 +102,62 @@ type JobList struct {
 	JobList []JobDescription
 	Marker  *string
 }
+
+// PolicyDocument is the body of SetVaultAccessPolicy and InitiateVaultLock, and the answer to GetVaultAccessPolicy. Policy is a document as a text.
+type PolicyDocument struct {
+	Policy *string
+}
+
+// VaultLock is the answer to GetVaultLock.
+type VaultLock struct {
+	CreationDate   string
+	ExpirationDate *string // nil: locked for ever
+	Policy         string
+	State          string
+}
+
+// The states of a vault lock.
+const (
+	LockInProgress = "InProgress"
+	Locked         = "Locked"
+)
+
+// Tags is the body of AddTagsToVault and the answer to ListTagsForVault.
+type Tags struct {
+	Tags map[string]string
+}
+
+// DataRetrievalPolicy is the body of SetDataRetrievalPolicy and the answer to GetDataRetrievalPolicy.
+type DataRetrievalPolicy struct {
+	Policy DataRetrievalRules
+}
+
+// DataRetrievalRules are the rules of a data retrieval policy: exactly one.
+type DataRetrievalRules struct {
+	Rules []DataRetrievalRule
+}
+
+// DataRetrievalRule limits the retrievals of an account.
+type DataRetrievalRule struct {
+	BytesPerHour *int64 `json:",omitempty"` // with the strategy BytesPerHour only
+	Strategy     string
+}
+
+// Strategies of a data retrieval rule.
+const (
+	StrategyBytesPerHour = "BytesPerHour"
+	StrategyFreeTier     = "FreeTier"
+	StrategyNone         = "None"
+)
+
+// ProvisionedCapacity is a unit of provisioned capacity.
+type ProvisionedCapacity struct {
+	CapacityID     string `json:"CapacityId"`
+	ExpirationDate string
+	StartDate      string
+}
+
+// ProvisionedCapacityList is the answer to ListProvisionedCapacity.
+type ProvisionedCapacityList struct {
+	ProvisionedCapacityList []ProvisionedCapacity
+}

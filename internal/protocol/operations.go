@@ -21,25 +21,39 @@ const (
 
 // Names of the operations, as the developer guide and the policies spell them.
 const (
-	AbortMultipartUpload     = "AbortMultipartUpload"
-	CompleteMultipartUpload  = "CompleteMultipartUpload"
-	CreateVault              = "CreateVault"
-	DeleteArchive            = "DeleteArchive"
-	DeleteVault              = "DeleteVault"
-	DeleteVaultNotifications = "DeleteVaultNotifications"
-	DescribeJob              = "DescribeJob"
-	DescribeVault            = "DescribeVault"
-	GetJobOutput             = "GetJobOutput"
-	GetVaultNotifications    = "GetVaultNotifications"
-	InitiateJob              = "InitiateJob"
-	InitiateMultipartUpload  = "InitiateMultipartUpload"
-	ListJobs                 = "ListJobs"
-	ListMultipartUploads     = "ListMultipartUploads"
-	ListParts                = "ListParts"
-	ListVaults               = "ListVaults"
-	SetVaultNotifications    = "SetVaultNotifications"
-	UploadArchive            = "UploadArchive"
-	UploadMultipartPart      = "UploadMultipartPart"
+	AbortMultipartUpload        = "AbortMultipartUpload"
+	AbortVaultLock              = "AbortVaultLock"
+	AddTagsToVault              = "AddTagsToVault"
+	CompleteMultipartUpload     = "CompleteMultipartUpload"
+	CompleteVaultLock           = "CompleteVaultLock"
+	CreateVault                 = "CreateVault"
+	DeleteArchive               = "DeleteArchive"
+	DeleteVault                 = "DeleteVault"
+	DeleteVaultAccessPolicy     = "DeleteVaultAccessPolicy"
+	DeleteVaultNotifications    = "DeleteVaultNotifications"
+	DescribeJob                 = "DescribeJob"
+	DescribeVault               = "DescribeVault"
+	GetDataRetrievalPolicy      = "GetDataRetrievalPolicy"
+	GetJobOutput                = "GetJobOutput"
+	GetVaultAccessPolicy        = "GetVaultAccessPolicy"
+	GetVaultLock                = "GetVaultLock"
+	GetVaultNotifications       = "GetVaultNotifications"
+	InitiateJob                 = "InitiateJob"
+	InitiateMultipartUpload     = "InitiateMultipartUpload"
+	InitiateVaultLock           = "InitiateVaultLock"
+	ListJobs                    = "ListJobs"
+	ListMultipartUploads        = "ListMultipartUploads"
+	ListParts                   = "ListParts"
+	ListProvisionedCapacity     = "ListProvisionedCapacity"
+	ListTagsForVault            = "ListTagsForVault"
+	ListVaults                  = "ListVaults"
+	PurchaseProvisionedCapacity = "PurchaseProvisionedCapacity"
+	RemoveTagsFromVault         = "RemoveTagsFromVault"
+	SetDataRetrievalPolicy      = "SetDataRetrievalPolicy"
+	SetVaultAccessPolicy        = "SetVaultAccessPolicy"
+	SetVaultNotifications       = "SetVaultNotifications"
+	UploadArchive               = "UploadArchive"
+	UploadMultipartPart         = "UploadMultipartPart"
 )
 
 // Operation is one row of the API: everything about an operation that is not what it does.
@@ -51,6 +65,32 @@ type Operation struct {
 	Scope  Scope
 	Body   Body
 	Status int // of a success; GetJobOutput also answers 206
+	// Resource is what policies call the thing that the operation works on: the end of its ARN, "*" for all there is, "" for the vault of the path.
+	Resource string
+	Facts    Facts
+}
+
+// Facts says which facts about the resource conditions of policies can ask for (guide: "Amazon Glacier API Permissions"). Those about the caller and
+// the connection are there for every operation.
+type Facts int
+
+// The facts, to be added up.
+const (
+	TagFacts Facts = 1 << iota // glacier:ResourceTag/{key}
+	AgeFacts                   // glacier:ArchiveAgeInDays
+)
+
+// ForIdentities reports whether only the policies of callers can allow the operation: those of vaults have nothing to say about it.
+func (o Operation) ForIdentities() bool { return o.Resource != "" || o.Name == CreateVault }
+
+// OperationNamed returns the operation with a name.
+func OperationNamed(name string) (Operation, bool) {
+	for _, op := range Operations() {
+		if op.Name == name {
+			return op, true
+		}
+	}
+	return Operation{}, false
 }
 
 // Paths of the API. A variable matches exactly one segment.
@@ -65,29 +105,49 @@ const (
 	pathJob           = pathVault + "/jobs/{jobId}"
 	pathOutput        = pathVault + "/jobs/{jobId}/output"
 	pathNotifications = pathVault + "/notification-configuration"
+	pathAccessPolicy  = pathVault + "/access-policy"
+	pathLockPolicy    = pathVault + "/lock-policy"
+	pathLock          = pathVault + "/lock-policy/{lockId}"
+	pathTags          = pathVault + "/tags"
+	pathRetrieval     = "/{accountId}/policies/data-retrieval"
+	pathCapacity      = "/{accountId}/provisioned-capacity"
 )
 
 // Operations returns the table of operations, in the order of the guide's API reference. It is a new slice each time.
 func Operations() []Operation {
 	return []Operation{
-		{CreateVault, "PUT", pathVault, "", OwnAccount, NoBody, 201},
-		{DeleteVault, "DELETE", pathVault, "", AnyAccount, NoBody, 204},
-		{DescribeVault, "GET", pathVault, "", AnyAccount, NoBody, 200},
-		{ListVaults, "GET", pathVaults, "", OwnAccount, NoBody, 200},
-		{SetVaultNotifications, "PUT", pathNotifications, "", AnyAccount, JSONBody, 204},
-		{GetVaultNotifications, "GET", pathNotifications, "", AnyAccount, NoBody, 200},
-		{DeleteVaultNotifications, "DELETE", pathNotifications, "", AnyAccount, NoBody, 204},
-		{UploadArchive, "POST", pathArchives, "", AnyAccount, ArchiveBody, 201},
-		{DeleteArchive, "DELETE", pathArchive, "", AnyAccount, NoBody, 204},
-		{InitiateMultipartUpload, "POST", pathUploads, "", AnyAccount, NoBody, 201},
-		{UploadMultipartPart, "PUT", pathUpload, "", AnyAccount, ArchiveBody, 204},
-		{CompleteMultipartUpload, "POST", pathUpload, "", AnyAccount, NoBody, 201},
-		{AbortMultipartUpload, "DELETE", pathUpload, "", AnyAccount, NoBody, 204},
-		{ListParts, "GET", pathUpload, "", AnyAccount, NoBody, 200},
-		{ListMultipartUploads, "GET", pathUploads, "", AnyAccount, NoBody, 200},
-		{InitiateJob, "POST", pathJobs, "", AnyAccount, JSONBody, 202},
-		{DescribeJob, "GET", pathJob, "", AnyAccount, NoBody, 200},
-		{ListJobs, "GET", pathJobs, "", AnyAccount, NoBody, 200},
-		{GetJobOutput, "GET", pathOutput, "", AnyAccount, NoBody, 200},
+		{CreateVault, "PUT", pathVault, "", OwnAccount, NoBody, 201, "", 0},
+		{DeleteVault, "DELETE", pathVault, "", AnyAccount, NoBody, 204, "", TagFacts},
+		{DescribeVault, "GET", pathVault, "", AnyAccount, NoBody, 200, "", 0},
+		{ListVaults, "GET", pathVaults, "", OwnAccount, NoBody, 200, "vaults/", 0},
+		{SetVaultAccessPolicy, "PUT", pathAccessPolicy, "", AnyAccount, JSONBody, 204, "", TagFacts},
+		{GetVaultAccessPolicy, "GET", pathAccessPolicy, "", AnyAccount, NoBody, 200, "", 0},
+		{DeleteVaultAccessPolicy, "DELETE", pathAccessPolicy, "", AnyAccount, NoBody, 204, "", TagFacts},
+		{InitiateVaultLock, "POST", pathLockPolicy, "", OwnAccount, JSONBody, 201, "", TagFacts},
+		{GetVaultLock, "GET", pathLockPolicy, "", AnyAccount, NoBody, 200, "", 0},
+		{CompleteVaultLock, "POST", pathLock, "", OwnAccount, NoBody, 204, "", TagFacts},
+		{AbortVaultLock, "DELETE", pathLockPolicy, "", OwnAccount, NoBody, 204, "", 0},
+		{AddTagsToVault, "POST", pathTags, "operation=add", OwnAccount, JSONBody, 204, "", TagFacts},
+		{ListTagsForVault, "GET", pathTags, "", OwnAccount, NoBody, 200, "", 0},
+		{RemoveTagsFromVault, "POST", pathTags, "operation=remove", OwnAccount, JSONBody, 204, "", TagFacts},
+		{SetVaultNotifications, "PUT", pathNotifications, "", AnyAccount, JSONBody, 204, "", TagFacts},
+		{GetVaultNotifications, "GET", pathNotifications, "", AnyAccount, NoBody, 200, "", 0},
+		{DeleteVaultNotifications, "DELETE", pathNotifications, "", AnyAccount, NoBody, 204, "", TagFacts},
+		{UploadArchive, "POST", pathArchives, "", AnyAccount, ArchiveBody, 201, "", TagFacts},
+		{DeleteArchive, "DELETE", pathArchive, "", AnyAccount, NoBody, 204, "", TagFacts | AgeFacts},
+		{InitiateMultipartUpload, "POST", pathUploads, "", AnyAccount, NoBody, 201, "", TagFacts},
+		{UploadMultipartPart, "PUT", pathUpload, "", AnyAccount, ArchiveBody, 204, "", TagFacts},
+		{CompleteMultipartUpload, "POST", pathUpload, "", AnyAccount, NoBody, 201, "", TagFacts},
+		{AbortMultipartUpload, "DELETE", pathUpload, "", AnyAccount, NoBody, 204, "", 0},
+		{ListParts, "GET", pathUpload, "", AnyAccount, NoBody, 200, "", 0},
+		{ListMultipartUploads, "GET", pathUploads, "", AnyAccount, NoBody, 200, "", 0},
+		{InitiateJob, "POST", pathJobs, "", AnyAccount, JSONBody, 202, "", TagFacts | AgeFacts},
+		{DescribeJob, "GET", pathJob, "", AnyAccount, NoBody, 200, "", 0},
+		{ListJobs, "GET", pathJobs, "", AnyAccount, NoBody, 200, "", 0},
+		{GetJobOutput, "GET", pathOutput, "", AnyAccount, NoBody, 200, "", 0},
+		{SetDataRetrievalPolicy, "PUT", pathRetrieval, "", OwnAccount, JSONBody, 204, "policies/retrieval-limit-policy", 0},
+		{GetDataRetrievalPolicy, "GET", pathRetrieval, "", OwnAccount, NoBody, 200, "policies/retrieval-limit-policy", 0},
+		{PurchaseProvisionedCapacity, "POST", pathCapacity, "", OwnAccount, NoBody, 201, "*", 0},
+		{ListProvisionedCapacity, "GET", pathCapacity, "", OwnAccount, NoBody, 200, "*", 0},
 	}
 }

@@ -19,6 +19,8 @@ const (
 	HeaderPartSize     = "x-amz-part-size"
 	HeaderUploadID     = "x-amz-multipart-upload-id"
 	HeaderJobID        = "x-amz-job-id"
+	HeaderLockID       = "x-amz-lock-id"
+	HeaderCapacityID   = "x-amz-capacity-id"
 	HeaderRequestID    = "x-amzn-RequestId"
 	HeaderErrorType    = "x-amzn-ErrorType"
 	HeaderContentRange = "Content-Range"
@@ -29,6 +31,7 @@ const (
 	ArchiveIDLength = 138
 	UploadIDLength  = 92
 	JobIDLength     = 92
+	LockIDLength    = 24 // of capacity units too
 	RequestIDLength = 47
 )
 
@@ -43,5 +46,11 @@ const (
 	MaxVaultName    = 255     // characters
 	MaxVaults       = 1000    // per account and region
 	MaxJSONBody     = 1 << 20 // of any request but an upload
+	MaxPolicy       = 20_480  // text of a vault access or lock policy
+	MaxTags         = 50      // per vault
+	MaxTagRequest   = 10      // tags or keys in a request
+	MaxTagKey       = 128     // characters
+	MaxTagValue     = 255     // characters
+	MaxCapacity     = 2       // units of an account at a time
 	ArchiveOverhead = 32_768  // what the original adds per archive to a vault's SizeInBytes
 )

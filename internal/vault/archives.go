@@ -68,7 +68,7 @@ func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string
 		return "", treehash.Hash{}, err
 	}
 	id := s.newArchiveID()
-	l := label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: id, Description: description}
+	l := label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: id, Description: description, Skew: s.skew()}
 	x, err := s.bytes.Put(ctx, store.Payload, l.encode(), payload)
 	if err != nil {
 		return "", treehash.Hash{}, err
@@ -76,7 +76,7 @@ func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string
 	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		return s.orVaultNotFound(tx.InsertArchive(catalogue.Archive{
 			ID: id, VaultID: vault, CreatedAt: x.Created, Size: x.Size, TreeHash: x.Tree[:],
-			Description: description, Place: string(x.Place),
+			Description: description, Place: string(x.Place), Skew: l.Skew,
 		}), ref)
 	})
 	s.discardIf(fault.Is(err, fault.NotFound), x.Place) // the vault was deleted meanwhile
@@ -146,12 +146,15 @@ func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
 		if err != nil {
 			return err
 		}
+		if err := s.permit(ctx, tx, ref, protocol.DeleteArchive, id); err != nil {
+			return err
+		}
 		a, deleted, err := s.archive(tx, ref, v, id)
 		if err != nil || deleted {
 			return err
 		}
 		now := s.now()
-		if held, err = s.failJobs(tx, id, now); err != nil {
+		if held, err = s.failJobs(tx, ref, v, id, now); err != nil {
 			return err
 		}
 		if err := tx.DeleteArchive(a, now); err != nil || held {
@@ -167,14 +170,14 @@ func (s *Service) DeleteArchive(ctx context.Context, ref Ref, id string) error {
 }
 
 // failJobs ends the jobs in progress on an archive that goes, and reports whether others still offer it.
-func (s *Service) failJobs(tx *catalogue.Tx, archive string, now time.Time) (held bool, err error) {
+func (s *Service) failJobs(tx *catalogue.Tx, ref Ref, v catalogue.Vault, archive string, now time.Time) (held bool, err error) {
 	jobs, err := tx.JobsOfArchive(archive)
 	for _, j := range jobs {
 		if j.Status != catalogue.InProgress {
 			held = true
 			continue
 		}
-		if err := tx.FinishJob(s.ended(j, catalogue.Failed, archiveNotFound(archive).Error(), now)); err != nil {
+		if err := s.endJob(tx, ref, v, s.ended(j, catalogue.Failed, archiveNotFound(archive).Error(), now)); err != nil {
 			return false, err
 		}
 	}

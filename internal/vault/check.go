@@ -35,7 +35,7 @@ type Inspection struct {
 // the counters of the vaults against their archives. It may run beside everything else: what changes meanwhile is looked at again.
 func (s *Service) Check(ctx context.Context, in Inspection) (Checked, error) {
 	c := &checker{Inspection: in, ctx: ctx, s: s}
-	for _, step := range []func() error{c.engine, c.counters, c.archives, c.held, c.tombstones, c.parts, c.outputs, c.volumes} {
+	for _, step := range []func() error{c.engine, c.counters, c.archives, c.held, c.tombstones, c.parts, c.outputs, c.locks, c.volumes} {
 		if err := step(); err != nil {
 			return c.done, err
 		}
@@ -164,7 +164,7 @@ func (c *checker) archive(a catalogue.Archive) error {
 	}
 	r := reference{
 		place: a.Place, kind: store.Payload, size: a.Size, tree: a.TreeHash, at: a.CreatedAt.UnixMilli(), again: finderOf(a.ID),
-		label: label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: a.ID, Description: a.Description},
+		label: label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: a.ID, Description: a.Description, Skew: a.Skew},
 	}
 	if a.UploadID == nil {
 		return c.record(r)
@@ -303,6 +303,51 @@ func (c *checker) outputs() error {
 	})
 }
 
+func (c *checker) locks() error {
+	last := ""
+	return eachPage(func() (int, error) {
+		var list []catalogue.Lock
+		err := c.view(func(tx *catalogue.Tx) (err error) {
+			list, err = tx.LocksAfter(last, batch)
+			return err
+		})
+		for _, l := range list {
+			last = l.ID
+			if err == nil {
+				err = c.lock(l)
+			}
+		}
+		return len(list), err
+	})
+}
+
+// lock holds a lock against its record, and reads that: what it says is what a rebuild would go by.
+func (c *checker) lock(l catalogue.Lock) error {
+	ref, err := c.ref(l.VaultID)
+	if err != nil {
+		return err
+	}
+	r := reference{
+		place: *l.Place, kind: store.Payload, size: -1, label: label{What: isLock, Account: ref.Account, Vault: ref.Name, Lock: l.ID},
+		again: func(tx *catalogue.Tx) (store.Place, error) {
+			w, err := tx.WhereLock(l.ID)
+			return store.Place(w.Place), err
+		},
+	}
+	if err := c.record(r); err != nil {
+		return err
+	}
+	var text lockText
+	err = c.s.find(c.ctx, store.Place(r.place), r.again, func(at store.Place) (err error) {
+		text, err = c.s.readLock(c.ctx, at)
+		return err
+	})
+	if err == nil && text != textOf(l) && !c.gone(r) {
+		return c.wrong(r, "the record of the lock has not what the catalogue has")
+	}
+	return c.ctx.Err() // what cannot be read was reported
+}
+
 // ref returns the vault with a number, nothing if there is none.
 func (c *checker) ref(vault int64) (Ref, error) {
 	if ref, known := c.refs[vault]; known {
@@ -382,6 +427,8 @@ func (r reference) mismatch(x store.Extent) string {
 		l.PartSize, l.Description = 0, ""
 	case isDeleted:
 		l.At = 0
+	case isLock:
+		l.Skew = 0
 	}
 	switch {
 	case x.Kind != r.kind || l != r.label:

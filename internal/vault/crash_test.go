@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	times "github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/store"
 	"github.com/moraine-archive/moraine/internal/store/volume"
@@ -134,6 +135,7 @@ type crash struct {
 	doubt   map[string]bool   // archives whose deletion was not answered
 	deleted []string          // archives whose deletion was acknowledged
 	offered map[string][]byte // jobs that have succeeded, and what they offer
+	locked  map[string]string // vaults whose lock was acknowledged, and its policy
 	dir     string
 }
 
@@ -207,7 +209,7 @@ func (c *crash) reset(t *testing.T) {
 	check(t, err)
 	c.disk, c.rnd = vfstest.New(), rand.New(rand.NewPCG(c.seed, 1))
 	c.clock = &stoppedClock{now: time.Date(2024, 2, 29, 10, 11, 12, 0, time.UTC)}
-	c.kept, c.doubt, c.deleted, c.offered = map[string][]byte{}, map[string]bool{}, nil, map[string][]byte{}
+	c.kept, c.doubt, c.deleted, c.offered, c.locked = map[string][]byte{}, map[string]bool{}, nil, map[string][]byte{}, map[string]string{}
 	check(t, c.start())
 	check(t, c.CreateVault(t.Context(), c.ref))
 	c.rows.FailCommits(func() catalogue.CommitFault {
@@ -227,7 +229,7 @@ func (c *crash) start() error {
 		return err
 	}
 	c.volumes = volumes
-	c.Service = New(c.rows, c.volumes, crashSettings(), c.clock.Now, slog.New(slog.DiscardHandler))
+	c.Service = New(c.rows, c.volumes, crashSettings(), times.Of(c.clock.Now), slog.New(slog.DiscardHandler))
 	return nil
 }
 
@@ -264,7 +266,7 @@ func (c *crash) work(ctx context.Context) bool {
 	actions := []func(context.Context){
 		c.uploadSmall, c.uploadSmall, c.uploadSmall, c.uploadSmall, c.uploadLarge, c.multipart, c.multipartOfTwo, c.abort,
 		c.deleteAny, c.deleteAny, c.deleteAny, c.deleteAgain, c.jobOnAny, c.inventory, c.timePasses, c.timePasses,
-		c.upkeep, c.sweep, c.compact, c.compact, c.backedUp, c.restart,
+		c.upkeep, c.sweep, c.compact, c.compact, c.backedUp, c.restart, c.lockAny,
 	}
 	for range steps {
 		actions[c.rnd.IntN(len(actions))](ctx)
@@ -392,6 +394,31 @@ func (c *crash) timePasses(context.Context) {
 	clear(c.offered)
 }
 
+// lockAny puts a lock on another vault, for ever.
+func (c *crash) lockAny(ctx context.Context) {
+	ref := Ref{c.ref.Account, fmt.Sprintf("locked-%d", c.rnd.IntN(3))}
+	policy := fmt.Sprintf(`{"Statement":{"Sid":"%d","Effect":"Deny","Principal":"*","Action":"glacier:DeleteVault","Resource":"*"}}`, c.rnd.IntN(1000))
+	if c.CreateVault(ctx, ref) != nil || c.AbortVaultLock(ctx, ref) != nil {
+		return
+	}
+	id, err := c.InitiateVaultLock(ctx, ref, &policy)
+	if err == nil && c.CompleteVaultLock(ctx, ref, id) == nil {
+		c.locked[ref.Name] = policy
+	}
+}
+
+// checkLocks holds the locks against those that were acknowledged.
+func (c *crash) checkLocks(t *testing.T, when string, locked map[string]string) {
+	t.Helper()
+	for name, policy := range locked {
+		ref := Ref{c.ref.Account, name}
+		if d, err := c.GetVaultLock(t.Context(), ref); err != nil || d.State != "Locked" || d.Policy != policy {
+			t.Errorf("%s the lock of %s is %+v, want %s: %v", when, name, d, policy, err)
+		}
+		wantFault(t, when+" delete a locked vault", c.DeleteVault(t.Context(), ref), fault.Denied)
+	}
+}
+
 func (c *crash) upkeep(ctx context.Context) {
 	c.Expire(ctx)
 	c.Release(ctx)
@@ -459,6 +486,7 @@ func (c *crash) checkPromises(t *testing.T) {
 		_, err := c.InitiateJob(ctx, c.ref, JobParameters{Type: new("archive-retrieval"), ArchiveID: &id})
 		wantFault(t, "retrieve a deleted archive", err, fault.NotFound)
 	}
+	c.checkLocks(t, "after the failure", c.locked)
 	if c.rnd.IntN(4) == 0 {
 		c.checkRebuild(t)
 	}
@@ -481,10 +509,11 @@ func (c *crash) checkRebuild(t *testing.T) {
 	defer rows.Close()
 	volumes, err := volume.Open(c.disk.Clone(), "volumes", crashOptions(), c.clock.Now)
 	check(t, err)
-	r := &crash{Service: New(rows, volumes, crashSettings(), c.clock.Now, slog.New(slog.DiscardHandler)), rows: rows, ref: c.ref}
+	r := &crash{Service: New(rows, volumes, crashSettings(), times.Of(c.clock.Now), slog.New(slog.DiscardHandler)), rows: rows, ref: c.ref}
 	_, err = r.Rebuild(ctx, Inspection{Report: func(Finding) error { return nil }})
 	check(t, err)
 	r.wantSound(t, "after a rebuild")
+	r.checkLocks(t, "after a rebuild", c.locked)
 	has := func(id string) (has bool) {
 		check(t, rows.View(ctx, func(tx *catalogue.Tx) error {
 			_, err := tx.Archive(id)

@@ -46,6 +46,12 @@ func (f Finding) String() string {
 
 func orphan(x store.Extent) Finding {
 	l, _ := parseLabel(x.Label)
+	if l.What == isLock {
+		return Finding{
+			Severity: Note, Account: l.Account, Vault: l.Vault, Place: string(x.Place),
+			Problem: "the medium has a lock of this vault that the catalogue does not know: its completion was interrupted, or the catalogue is an old copy, and a rebuild puts the lock on again",
+		}
+	}
 	return Finding{
 		Severity: Note, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, Job: l.Job, Place: string(x.Place),
 		Problem: fmt.Sprintf("nothing refers to this %s of %d bytes: an interrupted request left it, or the catalogue is an old copy", l.What, x.Size),
@@ -104,6 +110,7 @@ func describeDamage(tx *catalogue.Tx, r catalogue.Referrer, d store.Damage) (Fin
 		}
 	case "output":
 		f.Job = r.ID
+	case "lock": // its id proves that a lock may be completed
 	default:
 		f.Archive = r.ID
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	times "github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/store"
 	"github.com/moraine-archive/moraine/internal/store/memory"
@@ -166,15 +167,15 @@ func (w *watchedStore) counts(kind store.Kind) (puts, reads int) {
 }
 
 // inMemory is the house's store when bytes do not matter.
-func inMemory(_ *testing.T, now func() time.Time) store.Store { return memory.New(now) }
+func inMemory(_ testing.TB, now func() time.Time) store.Store { return memory.New(now) }
 
 // onDisk is a volume store in a temporary directory.
-func onDisk(t *testing.T, now func() time.Time) store.Store {
+func onDisk(t testing.TB, now func() time.Time) store.Store {
 	t.Helper()
 	return volumesIn(t, t.TempDir(), now)
 }
 
-func volumesIn(t *testing.T, dir string, now func() time.Time) store.Store {
+func volumesIn(t testing.TB, dir string, now func() time.Time) store.Store {
 	t.Helper()
 	s, err := volume.Open(vfs.OS(), dir, volume.Defaults(), now)
 	check(t, err)
@@ -182,7 +183,7 @@ func volumesIn(t *testing.T, dir string, now func() time.Time) store.Store {
 }
 
 // aloneIn is a volume store in which every record has a volume of its own.
-func aloneIn(t *testing.T, dir string, now func() time.Time) store.Store {
+func aloneIn(t testing.TB, dir string, now func() time.Time) store.Store {
 	t.Helper()
 	o := volume.Defaults()
 	o.ShareLimit = -1
@@ -198,7 +199,7 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func newHouse(t *testing.T, open func(*testing.T, func() time.Time) store.Store, settings Settings) *house {
+func newHouse(t testing.TB, open func(testing.TB, func() time.Time) store.Store, settings Settings) *house {
 	t.Helper()
 	clock := &stoppedClock{now: time.Date(2024, 2, 29, 10, 11, 12, 345e6, time.UTC)}
 	watched := &watchedStore{Store: open(t, clock.Now), puts: make(map[store.Kind]int), stored: make(map[store.Kind]func() error)}
@@ -210,11 +211,11 @@ func newHouse(t *testing.T, open func(*testing.T, func() time.Time) store.Store,
 }
 
 // open makes the service over the catalogue and the store.
-func (h *house) open(t *testing.T, settings Settings) {
+func (h *house) open(t testing.TB, settings Settings) {
 	t.Helper()
 	rows, err := catalogue.OpenSQLite(t.Context(), h.path)
 	check(t, err)
-	h.Service = New(rows, h.store, settings, h.clock.Now, slog.New(slog.DiscardHandler))
+	h.Service = New(rows, h.store, settings, times.Of(h.clock.Now), slog.New(slog.DiscardHandler))
 }
 
 // reopen closes the catalogue and makes a second service over it, as a restart does.

@@ -53,6 +53,9 @@ func (s *Service) InitiateJob(ctx context.Context, ref Ref, p JobParameters) (st
 		} else {
 			err = s.prepareRetrieval(tx, &j, ref, v, p, hash)
 		}
+		if err == nil && j.Action == archiveRetrieval {
+			err = s.reserve(tx, ref.Account, j)
+		}
 		if err != nil {
 			return err
 		}

@@ -172,7 +172,7 @@ func TestDateOfTheLastChange(t *testing.T) {
 // TestRefusedUploadsLeaveNothing refuses archives and parts for every reason that shows only with the body.
 func TestRefusedUploadsLeaveNothing(t *testing.T) {
 	wrong := strings.Repeat("0", 64)
-	for storeName, open := range map[string]func(*testing.T, func() time.Time) store.Store{"memory": inMemory, "volume": onDisk} {
+	for storeName, open := range map[string]func(testing.TB, func() time.Time) store.Store{"memory": inMemory, "volume": onDisk} {
 		h := newHouse(t, open, Defaults())
 		upload, err := h.InitiateMultipartUpload(t.Context(), h.ref, "4194304", "")
 		check(t, err)

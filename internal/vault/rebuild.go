@@ -12,6 +12,7 @@ import (
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
@@ -27,6 +28,7 @@ type Rebuilt struct {
 	Missing    int64    `json:"missing"`    // archives that the copy of the catalogue has, the medium has not, and nothing says were deleted
 	Incomplete int64    `json:"incomplete"` // multipart archives with parts that are missing
 	Strays     int64    `json:"strays"`     // parts of uploads of which nothing else is known
+	Locks      int64    `json:"locks"`      // of vaults, that are in force again
 	NewVaults  []string `json:"new_vaults"` // ARNs of vaults of which only the name is known: not when they were made, nor any setting
 	Accounts   []string `json:"accounts"`   // ids of accounts of which nothing else is known: no name, and no key
 }
@@ -43,6 +45,7 @@ func (s *Service) Rebuild(ctx context.Context, in Inspection) (Rebuilt, error) {
 		b.collect,
 		func() error { return b.update((*catalogue.Tx).IndexFound) },
 		b.vaults,
+		b.restoreLocks,
 		func() error { return b.update((*catalogue.Tx).InsertFoundArchives) },
 		b.manifests,
 		func() error {
@@ -67,6 +70,8 @@ type builder struct {
 	s     *Service
 	done  Rebuilt
 	found []catalogue.Found // that are not in the catalogue yet
+	locks []store.Extent    // records of locks
+	last  time.Time         // greatest lock time that a record tells of
 }
 
 func (b *builder) update(fn func(*catalogue.Tx) error) error { return b.s.rows.Update(b.ctx, fn) }
@@ -149,14 +154,29 @@ func (b *builder) record(x store.Extent) error {
 	if err != nil {
 		return b.Report(Finding{Severity: Note, Place: string(x.Place), Problem: fmt.Sprintf("a record says nothing known of itself: %.200q", x.Label)})
 	}
+	b.note(x, l)
 	at := x.Created
 	if l.At > 0 {
 		at = time.UnixMilli(l.At)
 	}
 	return b.add(catalogue.Found{
 		Place: string(x.Place), What: l.What, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, First: l.First,
-		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:],
+		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:], Skew: l.Skew,
 	})
+}
+
+// note remembers what only locks need.
+func (b *builder) note(x store.Extent, l label) {
+	switch l.What {
+	case isLock:
+		b.locks = append(b.locks, x)
+	case isArchive, isMultipart:
+	default:
+		return // its label says nothing of the lock time
+	}
+	if at := x.Created.Add(-time.Duration(l.Skew) * time.Second); at.After(b.last) {
+		b.last = at
+	}
 }
 
 func (b *builder) add(f catalogue.Found) error {
@@ -197,6 +217,97 @@ func (b *builder) vaults() error {
 		}
 		return nil
 	})
+}
+
+// restoreLocks puts the locks on again that the medium knows of, and makes the lock time go on from where it was: otherwise a rebuild under a clock set forward would
+// make every archive old.
+func (b *builder) restoreLocks() error {
+	if err := b.restoreTime(); err != nil {
+		return err
+	}
+	for _, x := range b.locks {
+		if err := b.restoreLock(x); err != nil {
+			return err
+		}
+	}
+	return b.rewriteLocks()
+}
+
+func (b *builder) restoreTime() error {
+	err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) error {
+		_, err := tx.LockClock()
+		return err
+	})
+	known := err == nil // to a copy, with which the clock began
+	if err := absent(err, nil); err != nil || b.last.IsZero() || known && !b.last.After(b.s.times.LockTime()) {
+		return err
+	}
+	b.s.times.Restore(clock.Reading{Time: b.last})
+	return b.s.KeepTime(b.ctx)
+}
+
+func (b *builder) restoreLock(x store.Extent) error {
+	l, err := parseLabel(x.Label)
+	if err != nil {
+		return err
+	}
+	text, err := b.s.readLock(b.ctx, x.Place)
+	if err != nil {
+		return cmp.Or(b.ctx.Err(), b.Report(Finding{
+			Severity: Wrong, Account: l.Account, Vault: l.Vault, Place: string(x.Place), Problem: "the record of a vault lock cannot be read: " + err.Error(),
+		}))
+	}
+	place := string(x.Place)
+	return b.update(func(tx *catalogue.Tx) error {
+		v, err := tx.Vault(l.Account, l.Vault)
+		if err != nil {
+			return err
+		}
+		return tx.RestoreLock(catalogue.Lock{
+			VaultID: v.ID, ID: l.Lock, Policy: text.Policy, CreatedAt: time.UnixMilli(text.Created), LockTime: time.UnixMilli(text.LockTime),
+			Settable: text.Settable, Place: &place,
+		})
+	})
+}
+
+// rewriteLocks writes the locks to the medium that only the copy of the catalogue has.
+func (b *builder) rewriteLocks() error {
+	last := ""
+	return eachPage(func() (int, error) {
+		var list []catalogue.Lock
+		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+			list, err = tx.LocksAfter(last, batch)
+			return err
+		})
+		for _, l := range list {
+			last = l.ID
+			b.done.Locks++
+			if err == nil {
+				err = b.rewriteLock(l)
+			}
+		}
+		return len(list), err
+	})
+}
+
+func (b *builder) rewriteLock(l catalogue.Lock) error {
+	found := false
+	err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+		found, err = tx.WasFound(*l.Place)
+		return err
+	})
+	if err != nil || found {
+		return err
+	}
+	ref, err := b.s.refOf(b.ctx, l.VaultID)
+	if err != nil {
+		return err
+	}
+	x, err := b.s.writeLock(b.ctx, ref, l)
+	if err != nil {
+		return err
+	}
+	return b.update(func(tx *catalogue.Tx) error { return tx.MoveLock(l.ID, *l.Place, string(x.Place)) })
 }
 
 // manifests makes rows of multipart archives.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	times "github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
 	"github.com/moraine-archive/moraine/internal/store"
@@ -33,7 +34,7 @@ func (h *house) rebuilt(t *testing.T, copied string) (*house, Rebuilt, []Finding
 	rows, err := catalogue.OpenSQLite(t.Context(), r.path)
 	check(t, err)
 	t.Cleanup(func() { check(t, r.rows.Close()) })
-	r.Service = New(rows, h.store.Store, h.settings, h.clock.Now, slog.New(slog.DiscardHandler)) // which can be gone through volume by volume
+	r.Service = New(rows, h.store.Store, h.settings, times.Of(h.clock.Now), slog.New(slog.DiscardHandler)) // which can be gone through volume by volume
 	var findings []Finding
 	done, err := r.Rebuild(t.Context(), Inspection{Report: func(f Finding) error {
 		findings = append(findings, f)
@@ -74,12 +75,12 @@ func (h *house) findings(t *testing.T) (findings []Finding) {
 // withVolumes is a house on shared volumes and others, in a directory.
 func withVolumes(t *testing.T, dir string) *house {
 	t.Helper()
-	h := newHouse(t, func(t *testing.T, now func() time.Time) store.Store { return smallVolumes(t, dir, now) }, Defaults())
+	h := newHouse(t, func(t testing.TB, now func() time.Time) store.Store { return smallVolumes(t, dir, now) }, Defaults())
 	h.Service.bytes = h.store.Store // the check goes through it volume by volume
 	return h
 }
 
-func smallVolumes(t *testing.T, dir string, now func() time.Time) store.Store {
+func smallVolumes(t testing.TB, dir string, now func() time.Time) store.Store {
 	t.Helper()
 	o := volume.Defaults()
 	o.ShareLimit, o.VolumeSize, o.Ahead = 10_000, 30_000, 1000

@@ -45,7 +45,7 @@ func TestBytesGo(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			h := newHouse(t, func(t *testing.T, now func() time.Time) store.Store { return aloneIn(t, dir, now) }, Defaults())
+			h := newHouse(t, func(t testing.TB, now func() time.Time) store.Store { return aloneIn(t, dir, now) }, Defaults())
 			h.archive(t, []byte("stays"))
 			h.inParts(t, []byte("stays too"))
 			before := files(t, dir)

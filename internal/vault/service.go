@@ -15,7 +15,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
 	"github.com/moraine-archive/moraine/internal/store"
@@ -27,10 +29,12 @@ type Service struct {
 	rows     *catalogue.DB
 	bytes    store.Store
 	settings Settings
-	now      func() time.Time
+	times    *clock.Clock
+	now      func() time.Time // of times
 	log      *slog.Logger
 	ids      ids
 	wakes    Wakes
+	policies access.Cache // of vaults
 
 	// moving is held while records are swept or moved: a copy that nothing refers to yet must not be taken for one that is left over.
 	moving sync.Mutex
@@ -38,16 +42,16 @@ type Service struct {
 	scrubbing sync.Mutex
 }
 
-// New returns a service. now is the time that all dates come from.
-func New(rows *catalogue.DB, bytes store.Store, settings Settings, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{rows: rows, bytes: bytes, settings: settings, now: now, log: log, wakes: newWakes()}
+// New returns a service. All dates come from times, and the ages that locks go by.
+func New(rows *catalogue.DB, bytes store.Store, settings Settings, times *clock.Clock, log *slog.Logger) *Service {
+	return &Service{rows: rows, bytes: bytes, settings: settings, times: times, now: times.Now, log: log, wakes: newWakes()}
 }
 
 // Wakes are channels that receive when there may be work for a loop of the worker.
-type Wakes struct{ Retrievals, Inventories, Releases chan struct{} }
+type Wakes struct{ Retrievals, Inventories, Releases, Notices chan struct{} }
 
 func newWakes() Wakes {
-	return Wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}
+	return Wakes{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}
 }
 
 // Wakes returns the channels that Poke sends on.
@@ -55,11 +59,15 @@ func (s *Service) Wakes() Wakes { return s.wakes }
 
 // Poke makes the worker look for work now.
 func (s *Service) Poke() {
-	for _, wake := range []chan struct{}{s.wakes.Retrievals, s.wakes.Inventories, s.wakes.Releases} {
-		select {
-		case wake <- struct{}{}:
-		default: // it will look anyway
-		}
+	for _, wake := range []chan struct{}{s.wakes.Retrievals, s.wakes.Inventories, s.wakes.Releases, s.wakes.Notices} {
+		poke(wake)
+	}
+}
+
+func poke(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default: // it will look anyway
 	}
 }
 
@@ -136,10 +144,12 @@ type label struct {
 	Archive     string `json:"archive,omitempty"`
 	Upload      string `json:"upload,omitempty"`
 	Job         string `json:"job,omitempty"`
+	Lock        string `json:"lock,omitempty"`
 	First       int64  `json:"first,omitempty"`     // of a part: its offset in the archive
 	PartSize    int64  `json:"part_size,omitempty"` // of a part: that of its upload
 	Description string `json:"description,omitempty"`
-	At          int64  `json:"at,omitempty"` // of a deletion: when it was, in milliseconds since 1970
+	At          int64  `json:"at,omitempty"`   // of a deletion: when it was, in milliseconds since 1970
+	Skew        int64  `json:"skew,omitempty"` // of an archive or a lock: by how many seconds the record's date is ahead of the lock time
 }
 
 // What a record can be.
@@ -149,10 +159,11 @@ const (
 	isMultipart = "multipart" // an archive as the list of its parts
 	isOutput    = "output"    // the output of an inventory job
 	isDeleted   = "deleted"   // an archive was deleted
+	isLock      = "lock"      // a vault was locked
 )
 
 func (l label) known() bool {
-	return slices.Contains([]string{isArchive, isPart, isMultipart, isOutput, isDeleted}, l.What)
+	return slices.Contains([]string{isArchive, isPart, isMultipart, isOutput, isDeleted, isLock}, l.What)
 }
 
 func (l label) encode() []byte {

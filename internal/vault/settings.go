@@ -32,9 +32,16 @@ type Settings struct {
 
 	JobExpiry      time.Duration // from the end of a job
 	RepeatWindow   time.Duration // in which Complete and Abort can be repeated
+	LockWindow     time.Duration // in which a vault lock has to be completed
 	IdleUpload     time.Duration // after which an upload without activity is removed
 	LongestRequest time.Duration // no request takes longer; what is younger is spared by the sweep
 	KeepOrphans    time.Duration // a complete record that no row refers to is spared for so long
+
+	ExpeditedLimit int           // Expedited retrievals that an account without provisioned capacity may start in 5 minutes; negative: any number
+	FreeTier       int64         // bytes a month that the strategy FreeTier lets an account retrieve
+	NoticeGiveUp   time.Duration // a message that cannot be delivered for so long is given up
+
+	Settable bool // tests can set the clock
 
 	CompactShare float64 // a volume is compacted when more than this part of it is needed by nothing
 }
@@ -48,6 +55,10 @@ func Defaults() Settings {
 		MaxVaults:      protocol.MaxVaults,
 		JobExpiry:      24 * time.Hour,
 		RepeatWindow:   24 * time.Hour,
+		LockWindow:     24 * time.Hour,
+		ExpeditedLimit: -1,
+		FreeTier:       10 << 30,
+		NoticeGiveUp:   24 * time.Hour,
 		IdleUpload:     7 * 24 * time.Hour,
 		LongestRequest: 24 * time.Hour,
 		KeepOrphans:    30 * 24 * time.Hour,

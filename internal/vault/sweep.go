@@ -254,6 +254,8 @@ func (l label) where(tx *catalogue.Tx) (catalogue.Where, error) {
 		return tx.WhereTombstone(l.Archive)
 	case isPart:
 		return tx.WherePart(l.Upload, l.First)
+	case isLock:
+		return tx.WhereLock(l.Lock)
 	}
 	return tx.WhereOutput(l.Job)
 }
@@ -267,6 +269,8 @@ func (l label) move(tx *catalogue.Tx, from, to string) error {
 		return tx.MoveTombstone(l.Archive, from, to)
 	case isPart:
 		return tx.MovePart(l.Upload, l.First, from, to)
+	case isLock:
+		return tx.MoveLock(l.Lock, from, to)
 	}
 	return tx.MoveOutput(l.Job, from, to)
 }

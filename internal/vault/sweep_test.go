@@ -24,7 +24,7 @@ type full struct {
 	jobs              map[string][]byte // and what they offer
 }
 
-func newFull(t *testing.T, open func(*testing.T, func() time.Time) store.Store) *full {
+func newFull(t *testing.T, open func(testing.TB, func() time.Time) store.Store) *full {
 	t.Helper()
 	big := bytes.Repeat([]byte("0123456789abcdef"), 100_000) // two parts
 	f := &full{house: newHouse(t, open, Defaults()), jobs: make(map[string][]byte)}
@@ -100,7 +100,7 @@ func (f *full) orphans(t *testing.T) []store.Place {
 }
 
 func TestSweep(t *testing.T) {
-	for name, open := range map[string]func(*testing.T, func() time.Time) store.Store{"memory": inMemory, "volume": onDisk} {
+	for name, open := range map[string]func(testing.TB, func() time.Time) store.Store{"memory": inMemory, "volume": onDisk} {
 		t.Run(name, func(t *testing.T) {
 			f := newFull(t, open)
 			f.wantKinds(t, "before the orphans", fullKinds)
@@ -154,7 +154,7 @@ func (h *house) sweep(t *testing.T) Swept {
 // repairs them. An unreadable volume that nothing refers to goes.
 func TestSweepSparesDamage(t *testing.T) {
 	dir := t.TempDir()
-	f := newFull(t, func(t *testing.T, now func() time.Time) store.Store { return aloneIn(t, dir, now) })
+	f := newFull(t, func(t testing.TB, now func() time.Time) store.Store { return aloneIn(t, dir, now) })
 	volumes, err := filepath.Glob(filepath.Join(dir, "*", "*.vol"))
 	check(t, err)
 	for _, path := range volumes {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	times "github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/store/volume"
 	"github.com/moraine-archive/moraine/internal/vfs/vfstest"
 )
@@ -36,7 +37,7 @@ func TestUploadsShareSyncs(t *testing.T) {
 	disk, clock := vfstest.New(), &stoppedClock{now: time.Date(2024, 2, 29, 10, 11, 12, 0, time.UTC)}
 	volumes, err := volume.Open(disk, "volumes", volume.Defaults(), clock.Now)
 	check(t, err)
-	s := New(rows, volumes, Defaults(), clock.Now, slog.New(slog.DiscardHandler))
+	s := New(rows, volumes, Defaults(), times.Of(clock.Now), slog.New(slog.DiscardHandler))
 	ref := Ref{"123456789012", "v"}
 	check(t, s.CreateVault(t.Context(), ref))
 	_, _, err = s.UploadArchive(t.Context(), ref, "", payloadOf([]byte("begins the volume")))

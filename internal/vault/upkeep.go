@@ -89,8 +89,15 @@ func (s *Service) finishJob(ctx context.Context, j catalogue.Job) error {
 		j.OutputPlace, j.OutputSize, j.NextMarker = &place, &x.Size, next
 	}
 	err := s.rows.Update(ctx, func(tx *catalogue.Tx) error {
-		return tx.FinishJob(s.ended(j, catalogue.Succeeded, "Succeeded", s.now()))
+		v, err := tx.VaultByID(j.VaultID)
+		if err != nil {
+			return err // ErrNotFound: the job is gone with its vault
+		}
+		return s.endJob(tx, Ref{v.AccountID, v.Name}, v, s.ended(j, catalogue.Succeeded, "Succeeded", s.now()))
 	})
+	if err == nil {
+		poke(s.wakes.Notices)
+	}
 	if !errors.Is(err, catalogue.ErrNotFound) {
 		return err
 	}
@@ -114,6 +121,9 @@ func (s *Service) refOf(ctx context.Context, vault int64) (ref Ref, err error) {
 func (s *Service) Expire(ctx context.Context) error {
 	now := s.now()
 	jobs, idle, ended := now.Add(-s.settings.LongestRequest), now.Add(-s.settings.IdleUpload), now.Add(-s.settings.RepeatWindow)
+	if err := s.forgetRules(ctx, now); err != nil {
+		return err
+	}
 	for {
 		more := false
 		err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
@@ -137,6 +147,27 @@ func (s *Service) Expire(ctx context.Context) error {
 		}
 	}
 }
+
+// forgetRules removes what limits and notices need no more. It is little, and the next time goes on.
+func (s *Service) forgetRules(ctx context.Context, now time.Time) error {
+	old := false
+	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+		old, err = tx.OldRules(now.Add(-keepRetrievals), now.Add(-keepGivenUp))
+		return err
+	})
+	if err != nil || !old {
+		return err
+	}
+	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
+		if err := tx.ForgetRetrievals(now.Add(-keepRetrievals), batch); err != nil {
+			return err
+		}
+		return tx.ForgetNotices(now.Add(-keepGivenUp), batch)
+	})
+}
+
+// keepRetrievals is farther back than any limit looks.
+const keepRetrievals = 48 * time.Hour
 
 // TakeInventories makes the inventories that are due, when inventories are made at intervals.
 func (s *Service) TakeInventories(ctx context.Context) error {

@@ -102,6 +102,9 @@ func (s *Service) DeleteVault(ctx context.Context, ref Ref) error {
 		if err != nil {
 			return err
 		}
+		if err := s.permit(ctx, tx, ref, protocol.DeleteVault, ""); err != nil {
+			return err
+		}
 		if !s.deletable(v) {
 			return fault.New(fault.Invalid, "Vault not empty or recently written to: %s", s.ARN(ref))
 		}

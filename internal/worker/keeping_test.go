@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	times "github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/store"
 	"github.com/moraine-archive/moraine/internal/store/memory"
 	"github.com/moraine-archive/moraine/internal/vault"
@@ -64,7 +65,7 @@ func TestKeeping(t *testing.T) {
 				noError(t, err)
 				bytes := &countedStore{Store: memory.New(time.Now), start: start}
 				logger := slog.New(slog.DiscardHandler)
-				w := &Worker{Service: vault.New(rows, bytes, vault.Defaults(), time.Now, logger), Now: time.Now, Log: logger, SweepInterval: 1000 * hour}
+				w := &Worker{Service: vault.New(rows, bytes, vault.Defaults(), times.Of(time.Now), logger), Now: time.Now, Log: logger, SweepInterval: 1000 * hour}
 				var backups []time.Duration
 				if c.on {
 					w.CompactInterval, w.ScrubInterval, w.BackupInterval = hour, 2*day, day

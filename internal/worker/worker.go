@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moraine-archive/moraine/internal/notify"
 	"github.com/moraine-archive/moraine/internal/vault"
 )
 
@@ -18,6 +19,7 @@ type Worker struct {
 	Now           func() time.Time // the clock of the service
 	Log           *slog.Logger
 	SweepInterval time.Duration
+	Send          func(context.Context, notify.Notice) error // tries once to deliver a message
 
 	CompactInterval time.Duration
 	CompactPace     Pace
@@ -47,6 +49,8 @@ func (w *Worker) Run(ctx context.Context) {
 	loops.Go(func() { w.loop(ctx, wakes.Retrievals, w.retrievals) })
 	loops.Go(func() { w.loop(ctx, wakes.Inventories, w.inventories) })
 	loops.Go(func() { w.loop(ctx, wakes.Releases, w.releases) })
+	loops.Go(func() { w.loop(ctx, wakes.Notices, w.notices) })
+	loops.Go(func() { w.every(ctx, 0, idle, w.keepTime) })
 	loops.Go(func() { w.failed(ctx, "tidying up after a kill", w.Service.TidyUp(ctx)) })
 	loops.Go(func() { w.every(ctx, firstSweep, w.SweepInterval, w.sweep) })
 	loops.Go(func() { w.every(ctx, firstSweep, w.CompactInterval, w.compact) })
@@ -88,6 +92,15 @@ func (w *Worker) inventories(ctx context.Context) (time.Duration, error) {
 
 func (w *Worker) releases(ctx context.Context) (time.Duration, error) {
 	return idle, errors.Join(w.Service.Expire(ctx), w.Service.Release(ctx))
+}
+
+func (w *Worker) notices(ctx context.Context) (time.Duration, error) {
+	next, err := w.Service.Deliver(ctx, w.Send)
+	return w.until(next), err
+}
+
+func (w *Worker) keepTime(ctx context.Context) {
+	w.failed(ctx, "saving the time that locks go by", w.Service.KeepTime(ctx))
 }
 
 // until returns how long to wait for a moment; a zero one stands for none.

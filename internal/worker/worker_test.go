@@ -17,6 +17,7 @@ import (
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	times "github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/store"
 	"github.com/moraine-archive/moraine/internal/store/memory"
 	"github.com/moraine-archive/moraine/internal/vault"
@@ -43,7 +44,7 @@ func start(t *testing.T, settings vault.Settings, sweep time.Duration) *plant {
 	noError(t, err)
 	p.rows, p.store = rows, &watchedStore{Store: memory.New(p.clock.Now)}
 	logger := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelError}))
-	p.Service = vault.New(rows, p.store, settings, p.clock.Now, logger)
+	p.Service = vault.New(rows, p.store, settings, times.Of(p.clock.Now), logger)
 	w := &Worker{Service: p.Service, Now: p.clock.Now, Log: logger, SweepInterval: sweep}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop

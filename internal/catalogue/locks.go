@@ -1,0 +1,88 @@
+package catalogue
+
+import "time"
+
+// Lock is the lock of a vault, completed or not.
+type Lock struct {
+	VaultID   int64
+	ID        string
+	Policy    string
+	CreatedAt time.Time // of the initiation, by the clock of the machine
+	LockTime  time.Time // the same by the time that nobody can set
+	Settable  bool      // made while tests could set the clock
+	Place     *string   // of its record on the medium; nil: in progress
+}
+
+func (l *Lock) fields() []any {
+	return []any{&l.VaultID, &l.ID, &l.Policy, moment{&l.CreatedAt}, moment{&l.LockTime}, &l.Settable, &l.Place}
+}
+
+const lockColumns = `vault_id, lock_id, policy, created_at, lock_time, settable = 1, place`
+
+// Lock returns the lock of a vault, ErrNotFound if it has none.
+func (tx *Tx) Lock(vault int64) (Lock, error) {
+	return one[Lock](tx, `SELECT `+lockColumns+` FROM vault_locks WHERE vault_id = $1`, vault)
+}
+
+// InsertLock adds a lock that is in progress, in place of one that is.
+func (tx *Tx) InsertLock(l Lock) error {
+	if err := tx.DeleteLock(l.VaultID); err != nil {
+		return err
+	}
+	settable := 0
+	if l.Settable {
+		settable = 1
+	}
+	return tx.exec(`INSERT INTO vault_locks (vault_id, lock_id, policy, created_at, lock_time, settable) VALUES ($1, $2, $3, $4, $5, $6)`,
+		l.VaultID, l.ID, l.Policy, millis(l.CreatedAt), millis(l.LockTime), settable)
+}
+
+// CompleteLock makes a lock that is in progress a lock for ever. ErrNotFound: there is no such lock in progress.
+func (tx *Tx) CompleteLock(vault int64, id, place string) error {
+	return tx.execOne(`UPDATE vault_locks SET place = $3 WHERE vault_id = $1 AND lock_id = $2 AND place IS NULL`, vault, id, place)
+}
+
+// DeleteLock removes the lock of a vault if it is in progress: one that is complete goes with its vault only.
+func (tx *Tx) DeleteLock(vault int64) error {
+	return tx.exec(`DELETE FROM vault_locks WHERE vault_id = $1 AND place IS NULL`, vault)
+}
+
+// LocksAfter returns up to limit complete locks after a lock id, by id.
+func (tx *Tx) LocksAfter(id string, limit int) ([]Lock, error) {
+	return all[Lock](tx, `SELECT `+lockColumns+` FROM vault_locks WHERE lock_id > $1 AND place IS NOT NULL ORDER BY lock_id LIMIT $2`, id, limit)
+}
+
+// LockedForReal returns a vault with a complete lock that was made while nobody could set the clock, ErrNotFound if there is none.
+func (tx *Tx) LockedForReal() (Vault, error) {
+	return one[Vault](tx, `SELECT `+vaultColumns+` FROM vaults WHERE vault_id IN (SELECT vault_id FROM vault_locks WHERE settable = 0 AND place IS NOT NULL) ORDER BY vault_id LIMIT 1`)
+}
+
+// LockClock is the time that nobody can set at a moment, and the uptime of the machine then.
+type LockClock struct {
+	Time   time.Time
+	Boot   string // which start of the machine
+	Uptime time.Duration
+}
+
+// LockClock returns what SaveLockClock saved last, ErrNotFound if it never did.
+func (tx *Tx) LockClock() (c LockClock, err error) {
+	var uptime int64
+	err = tx.scan([]any{moment{&c.Time}, &c.Boot, &uptime}, `SELECT lock_time, boot, uptime FROM lock_clock`)
+	c.Uptime = time.Duration(uptime) * time.Millisecond
+	return c, err
+}
+
+// SaveLockClock saves the time that nobody can set. It never goes back.
+func (tx *Tx) SaveLockClock(c LockClock) error {
+	last, err := tx.LockClock()
+	if noRow(err) != nil {
+		return err
+	}
+	if c.Time.Before(last.Time) {
+		c.Time = last.Time
+	}
+	if err := tx.exec(`DELETE FROM lock_clock`); err != nil {
+		return err
+	}
+	return tx.exec(`INSERT INTO lock_clock (lock_time, boot, uptime) VALUES ($1, $2, $3)`, millis(c.Time), c.Boot, c.Uptime.Milliseconds())
+}
