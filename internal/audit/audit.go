@@ -1,10 +1,12 @@
-// Package audit writes the audit log: a line of JSON for every request that changes something, and for every one that was denied. The fields are those
+// Package audit writes the audit log: a line of JSON for every request that changes something, for every one that was denied, and for every command of an administrator that changes
+// something. The fields are those
 // of Entry; docs/audit.md describes them.
 package audit
 
 import (
 	"encoding/json"
 	"io"
+	"strings"
 	"time"
 
 	"gopkg.in/natefinch/lumberjack.v2"
@@ -13,7 +15,7 @@ import (
 // Entry is a line of the log. Empty fields are left out.
 type Entry struct {
 	Time      time.Time `json:"time"` // when the request was decided on, in UTC
-	RequestID string    `json:"request_id"`
+	RequestID string    `json:"request_id,omitempty"`
 	Account   string    `json:"account,omitempty"` // of the caller
 	Caller    string    `json:"caller,omitempty"`  // ARN
 	KeyID     string    `json:"access_key_id,omitempty"`
@@ -25,7 +27,7 @@ type Entry struct {
 	Decision  string    `json:"decision"`
 	Policy    string    `json:"policy,omitempty"`    // that decided
 	Statement string    `json:"statement,omitempty"` // in it: its Sid, or its number from 1
-	Status    int       `json:"status"`              // of the answer
+	Status    int       `json:"status,omitempty"`    // of the answer
 	Error     string    `json:"error,omitempty"`     // code of the answer
 	Message   string    `json:"message,omitempty"`   // of the answer, if it is an error
 }
@@ -47,9 +49,18 @@ func Open(path string, size int64, keep int) *Log {
 	return &Log{&lumberjack.Logger{Filename: path, MaxSize: int(max(1, size/mb)), MaxBackups: keep}}
 }
 
-// Write appends an entry.
+// maxField is how many bytes of a field are written. Some of them clients choose: an archive id that is none can have a megabyte, which JSON makes six of, and a line
+// that is longer than a file may be could not be written at all.
+const maxField = 1024
+
+// Write appends an entry. What is too long in it is cut, and ends with three dots then.
 func (l *Log) Write(e Entry) error {
 	e.Time = e.Time.UTC()
+	for _, field := range []*string{&e.Caller, &e.KeyID, &e.UserAgent, &e.Resource, &e.Archive, &e.Policy, &e.Statement, &e.Message} {
+		if len(*field) > maxField {
+			*field = strings.ToValidUTF8((*field)[:maxField], "") + "..."
+		}
+	}
 	b, err := json.Marshal(e)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ func adminCommand(p Process) *cobra.Command {
 	account.AddCommand(accountAddCommand(p), accountListCommand(p))
 	admin.AddCommand(account, principalCommand(p, users()), principalCommand(p, roles()), keyCommand(p), tokenCommand(p), notificationsCommand(p))
 	admin.AddCommand(maintenanceCommands(p)...)
+	recordChanges(p, admin)
 	return admin
 }
 

@@ -145,8 +145,8 @@ func (d *Daemon) newAPI() *http.Server {
 
 // openAudit opens the audit log, if there is to be one.
 func (d *Daemon) openAudit() {
-	if path := d.config.AuditPath(); path != "" {
-		d.audit = audit.Open(path, int64(d.config.AuditSize), d.config.AuditKeep)
+	if d.config.AuditPath() != "" {
+		d.audit = openAudit(d.config)
 		d.closers = append(d.closers, d.audit)
 	}
 }
