@@ -34,7 +34,10 @@ func (c *call) audit(status int, failure errorDocument) {
 	if decision == audit.Denied && c.decision.Allowed {
 		e.Policy, e.Statement = "", "" // the transaction has decided otherwise; the message says how
 	}
-	if c.op.Name != "" {
+	switch {
+	case c.sts:
+		e.Action = stsAction
+	case c.op.Name != "":
 		e.Action = access.Action(c.op.Name)
 	}
 	if err := c.s.Audit(e); err != nil {
@@ -48,7 +51,7 @@ func (c *call) outcome(failure errorDocument) string {
 	switch {
 	case failure.Code == denied:
 		return audit.Denied // also by the transaction that was to make the change, or for the account in the path
-	case c.caller.Account == "" && failure.Code != "" && c.op.Name != "":
+	case c.caller.Account == "" && failure.Code != "" && (c.op.Name != "" || c.sts):
 		return audit.Unauthenticated
 	case c.decided && c.r.Method != http.MethodGet:
 		return audit.Allowed

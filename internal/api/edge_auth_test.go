@@ -270,7 +270,7 @@ func TestOrderOfChecks(t *testing.T) {
 	s := startEvery(t)
 	other := s.AddAccount(t, "other")
 	nothing, noAuthorization := []string{"authorization", "x-amz-glacier-version"}, []string{"authorization"}
-	wrong := moraintest.Key{ID: s.Key.ID, Secret: "wrong"}
+	wrong, nobody := moraintest.Key{ID: s.Key.ID, Secret: "wrong"}, s.AddUser(t, "", "nobody")
 	for _, row := range []struct {
 		name   string
 		r      rawRequest
@@ -294,6 +294,17 @@ func TestOrderOfChecks(t *testing.T) {
 		{"content hash of an upload", rawRequest{method: "POST", target: "/-/vaults/absent/archives", body: "x", lines: []string{"x-amz-sha256-tree-hash: x"}}, 400, missing},
 		{"tree hash of an upload", rawRequest{method: "POST", target: "/-/vaults/absent/archives", body: "x", lines: []string{hashLines("y")[0], "x-amz-sha256-tree-hash: x"}}, 400, invalid},
 		{"vault of an upload", rawRequest{method: "POST", target: "/-/vaults/absent/archives", body: "x", lines: hashLines("y")}, 404, notFound},
+		{"access to the tags of an absent vault", rawRequest{method: "POST", target: "/-/vaults/absent/tags?operation=%zz", query: "operation=%25zz", body: "{", key: nobody}, 403, denied},
+		{"query of tags", rawRequest{method: "POST", target: "/-/vaults/absent/tags?operation=%zz", query: "operation=%25zz", body: "{"}, 400, invalid},
+		{"operation on tags", rawRequest{method: "POST", target: "/-/vaults/absent/tags", body: "{"}, 400, missing},
+		{"which operation on tags", rawRequest{method: "POST", target: "/-/vaults/absent/tags?operation=x", body: "{"}, 400, invalid},
+		{"syntax of tags", rawRequest{method: "POST", target: "/-/vaults/absent/tags?operation=add", body: "{"}, 400, malformed},
+		{"values of tags", rawRequest{method: "POST", target: "/-/vaults/absent/tags?operation=add", body: `{"Tags":{}}`}, 400, invalid},
+		{"vault of tags", rawRequest{method: "POST", target: "/-/vaults/absent/tags?operation=add", body: `{"Tags":{"k":"v"}}`}, 404, notFound},
+		{"access to a lock", rawRequest{method: "POST", target: "/-/vaults/v/lock-policy", body: "{", key: nobody}, 403, denied},
+		{"syntax of a lock", rawRequest{method: "POST", target: "/-/vaults/v/lock-policy", body: "{"}, 400, malformed},
+		{"policy of a lock", rawRequest{method: "POST", target: "/-/vaults/v/lock-policy", body: string(policyBody("{}"))}, 400, invalid},
+		{"state of a lock", rawRequest{method: "POST", target: "/-/vaults/v/lock-policy", body: string(policyBody(harmless))}, 403, denied},
 		{"hashes of an upload", rawRequest{method: "POST", target: "/-/vaults/v/archives", body: "x", lines: hashLines("y")}, 403, badSignature},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -80,6 +80,12 @@ func TestNotificationConfiguration(t *testing.T) {
 			}
 		})
 	}
+	t.Run("edge 249, edge 182 topics that lead nowhere", func(t *testing.T) {
+		id := v.Upload(t, v.name, []byte("x"), "")
+		if _, d := v.run(t, `{"Type":"archive-retrieval","ArchiveId":"%s","SNSTopic":"%s"}`, id, other); d["StatusCode"] != "Succeeded" || d["SNSTopic"] != other {
+			t.Errorf("the job ended %v", d)
+		}
+	})
 	t.Run("edge 241 survives a restart", func(t *testing.T) {
 		v.Restart(t)
 		if got := v.get(t, "/notification-configuration").Body; got != inForce {

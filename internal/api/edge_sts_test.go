@@ -113,7 +113,7 @@ func TestCallerIdentity(t *testing.T) {
 		{"wrong secret", func(r *rawRequest) { r.key.Secret += "x" }, 403, badSignature, "The request signature we calculated does not match"},
 		{"body that was not signed", func(r *rawRequest) { r.hash = moraintest.Hex(nil) }, 403, badSignature, "The request signature we calculated does not match"},
 		{"too old", func(r *rawRequest) { r.time = time.Now().Add(-6 * time.Minute) }, 403, badSignature, "Signature expired: "},
-		{"another region", func(r *rawRequest) { r.region = "eu-west-1" }, 403, badSignature, "Credential should be scoped to "},
+		{"another region", func(r *rawRequest) { r.region = "eu-west-1" }, 403, badSignature, "Credential should be scoped to the region &#39;eu-moraine-1&#39; or &#39;us-east-1&#39;, not "},
 		{"of this service", func(r *rawRequest) { r.service = "glacier" }, 403, badSignature, "Credential should be scoped to the service &#39;sts&#39;"},
 		{"another action", func(r *rawRequest) { r.body = "Action=AssumeRole" }, 404, unknown, "Of the Security Token Service there is only GetCallerIdentity here, not &#34;AssumeRole&#34;"},
 		{"no action", func(r *rawRequest) { r.body = "Version=2011-06-15" }, 404, unknown, "Of the Security Token Service "},
@@ -132,6 +132,12 @@ func TestCallerIdentity(t *testing.T) {
 	t.Run("edge 45 expired", func(t *testing.T) {
 		r := whoAmI(s.AddToken(t, daemon.TokenOptions{}, time.Now().Add(-2*time.Hour)))
 		wantXMLError(t, sendRaw(t, s, r), 403, "ExpiredTokenException", "The security token included in the request is expired")
+	})
+	t.Run("another region, where ours is that of the service", func(t *testing.T) {
+		home := moraintest.Start(t)
+		r := whoAmI(home.Key)
+		r.region = "eu-west-1"
+		wantXMLError(t, sendRaw(t, home, r), 403, badSignature, "Credential should be scoped to the region &#39;us-east-1&#39;, not ")
 	})
 	t.Run("what is not of that form", func(t *testing.T) {
 		for _, change := range []func(*rawRequest){

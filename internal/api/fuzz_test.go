@@ -16,6 +16,7 @@ import (
 
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
+	"github.com/moraine-archive/moraine/internal/vault"
 )
 
 // FuzzParseRange holds that what a Range yields lies within the output, and that a range in its plain form is taken literally.
@@ -96,6 +97,79 @@ func FuzzParseJobParameters(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzBodies does the same for the bodies of policies, tags and data retrieval policies: refused with a fault of the client's, or understood, and then it means the same when it is
+// written again.
+func FuzzBodies(f *testing.F) {
+	for _, body := range []string{
+		"", "{}", "null", "[]", `"x"`, `{"Policy":null}`, `{"Policy":"{}"}`, `{"Policy":{}}`, `{"Policy":1,"Policy":"x"}`, `{"Policy":"\ud800\u0000"}`, "{\"Policy\":\"\xff\"}", "\ufeff{}", "{}\x00",
+		`{"Tags":null}`, `{"Tags":{}}`, `{"Tags":{"k":"v","k":null}}`, `{"Tags":{"k":null,"k":"v"}}`, `{"Tags":[]}`, `{"Tags":{"":""},"TagKeys":[""]}`, `{"TagKeys":null}`, `{"TagKeys":[]}`, `{"TagKeys":["a","a",null]}`,
+		`{"Policy":{"Rules":[{"Strategy":"BytesPerHour","BytesPerHour":1}]}}`, `{"Policy":{"Rules":[{"BytesPerHour":-0}]}}`, `{"Policy":{"Rules":[{"BytesPerHour":1.0}]}}`, `{"Policy":{"Rules":[{"BytesPerHour": 12 }]}}`,
+		`{"Policy":{"Rules":[{"BytesPerHour":99999999999999999999}]}}`, `{"Policy":{"Rules":[{"BytesPerHour":1e3}]}}`, `{"Policy":{"Rules":[null]}}`, `{"Policy":{"Rules":{}}}`, `{"Policy":{"Rules":null}}`, `{"Policy":{}}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for name, parse := range map[string]func(*call) (any, error){
+			"policy": func(c *call) (any, error) { return c.policy() },
+			"tags": func(c *call) (any, error) {
+				o, err := c.required("Tags")
+				if err != nil {
+					return nil, err
+				}
+				return o.textMap("Tags")
+			},
+			"keys": func(c *call) (any, error) {
+				o, err := c.required("TagKeys")
+				if err != nil {
+					return nil, err
+				}
+				return o.texts("TagKeys")
+			},
+			"rules": func(c *call) (any, error) { return c.retrievalRules() },
+		} {
+			v, err := parse(&call{json: body})
+			if err != nil {
+				if !fault.Is(err, fault.Malformed) && (name != "rules" && len(body) > 0 || !fault.Is(err, fault.Missing)) {
+					t.Fatalf("%s of %q: %v is of the kind %d", name, body, err, fault.KindOf(err))
+				}
+				continue
+			}
+			if !json.Valid(body) {
+				t.Fatalf("%s of %q, which is not JSON", name, body)
+			}
+			b, err := json.Marshal(written(v))
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := parse(&call{json: b})
+			if err != nil || !reflect.DeepEqual(again, v) {
+				t.Fatalf("%q means one %s, and %q, which was made of it, another (%v)", body, name, b, err)
+			}
+		}
+	})
+}
+
+// written is the body that means what was understood.
+func written(v any) any {
+	switch v := v.(type) {
+	case *string:
+		return map[string]any{"Policy": v}
+	case map[string]string:
+		return map[string]any{"Tags": v}
+	case []string:
+		return map[string]any{"TagKeys": v}
+	}
+	rules := []map[string]any{}
+	for _, r := range v.([]vault.RetrievalRule) {
+		rule := map[string]any{"Strategy": r.Strategy, "BytesPerHour": nil}
+		if r.BytesPerHour != nil {
+			rule["BytesPerHour"] = json.RawMessage(*r.BytesPerHour)
+		}
+		rules = append(rules, rule)
+	}
+	return map[string]any{"Policy": map[string]any{"Rules": rules}}
 }
 
 // FuzzSegments holds that a path yields clean segments, that each can be written so that it comes back, and that slashes alone make no difference.

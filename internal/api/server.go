@@ -45,7 +45,10 @@ type Server struct {
 // New returns a server.
 func New(c Config) *Server {
 	sts := *c.Verifier
-	sts.Service, sts.Regions = stsService, append(slices.Clone(sts.Regions), stsRegion)
+	sts.Service = stsService
+	if !slices.Contains(sts.Regions, stsRegion) {
+		sts.Regions = append(slices.Clone(sts.Regions), stsRegion)
+	}
 	return &Server{Config: c, routes: routes(), handlers: handlers(), sts: &sts}
 }
 

@@ -18,6 +18,7 @@ const (
 	stsService   = "sts"
 	stsRegion    = "us-east-1" // of the endpoint that has no region in its name
 	stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
+	stsAction    = "sts:GetCallerIdentity"
 )
 
 // isSTS reports whether a request speaks the form of the Security Token Service.
@@ -53,7 +54,7 @@ func (c *call) identify() error {
 	if action := form.Get("Action"); err != nil || action != "GetCallerIdentity" {
 		return fault.New(fault.UnknownOperation, "Of the Security Token Service there is only GetCallerIdentity here, not %q", action)
 	}
-	c.op.Name = "sts:GetCallerIdentity" // for the log
+	c.op.Name = stsAction // for the log
 	return c.sendXML(http.StatusOK, callerIdentity{
 		Namespace: stsNamespace, ARN: c.caller.ARN(), UserID: c.caller.UserID(), Account: c.caller.Account, RequestID: c.id,
 	})

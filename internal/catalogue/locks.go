@@ -29,17 +29,21 @@ func (tx *Tx) InsertLock(l Lock) error {
 	if err := tx.DeleteLock(l.VaultID); err != nil {
 		return err
 	}
-	settable := 0
-	if l.Settable {
-		settable = 1
-	}
 	return tx.exec(`INSERT INTO vault_locks (vault_id, lock_id, policy, created_at, lock_time, settable) VALUES ($1, $2, $3, $4, $5, $6)`,
-		l.VaultID, l.ID, l.Policy, millis(l.CreatedAt), millis(l.LockTime), settable)
+		l.VaultID, l.ID, l.Policy, millis(l.CreatedAt), millis(l.LockTime), oneIf(l.Settable))
 }
 
-// CompleteLock makes a lock that is in progress a lock for ever. ErrNotFound: there is no such lock in progress.
-func (tx *Tx) CompleteLock(vault int64, id, place string) error {
-	return tx.execOne(`UPDATE vault_locks SET place = $3 WHERE vault_id = $1 AND lock_id = $2 AND place IS NULL`, vault, id, place)
+// oneIf is how a truth is written.
+func oneIf(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// CompleteLock makes a lock that is in progress a lock for ever. Settable says whether tests could set the clock all the while. ErrNotFound: there is no such lock in progress.
+func (tx *Tx) CompleteLock(vault int64, id, place string, settable bool) error {
+	return tx.execOne(`UPDATE vault_locks SET place = $3, settable = $4 WHERE vault_id = $1 AND lock_id = $2 AND place IS NULL`, vault, id, place, oneIf(settable))
 }
 
 // DeleteLock removes the lock of a vault if it is in progress: one that is complete goes with its vault only.

@@ -168,7 +168,7 @@ func (tx *Tx) RestoreLock(l Lock) error {
 	if err := tx.InsertLock(l); err != nil {
 		return err
 	}
-	return tx.CompleteLock(l.VaultID, l.ID, *l.Place)
+	return tx.CompleteLock(l.VaultID, l.ID, *l.Place, l.Settable)
 }
 
 // WasFound reports whether there is a record at a place.

@@ -122,7 +122,8 @@ func (s *Service) checkBudget(tx *catalogue.Tx, r catalogue.Retrieval) error {
 	}
 	b := s.freeTier(r.StartedAt)
 	if p.Strategy == protocol.StrategyBytesPerHour {
-		nominal := max(time.Hour, ((s.settings.Standard.Min + s.settings.Standard.Max) / 2).Truncate(time.Hour))
+		nominal := ((s.settings.Standard.Min + s.settings.Standard.Max) / 2).Truncate(time.Hour)
+		nominal = min(max(time.Hour, nominal), keepRetrievals) // what is forgotten cannot count
 		b = budget{*p.BytesPerHour, nominal, int64(nominal / time.Hour), r.StartedAt.Add(-nominal), "an hour"}
 	}
 	return b.check(tx, r)

@@ -96,6 +96,7 @@ func (s *Service) CompleteVaultLock(ctx context.Context, ref Ref, id string) err
 	if err != nil || l.Place != nil {
 		return err
 	}
+	l.Settable = l.Settable && s.settings.Settable // one that is completed in earnest is meant
 	x, err := s.writeLock(ctx, ref, l)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (s *Service) CompleteVaultLock(ctx context.Context, ref Ref, id string) err
 		if repeated = err == nil && now.Place != nil; err != nil || repeated {
 			return err
 		}
-		return tx.CompleteLock(v.ID, id, string(x.Place))
+		return tx.CompleteLock(v.ID, id, string(x.Place), l.Settable)
 	})
 	refused := fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) || fault.Is(err, fault.Denied)
 	s.discardIf(repeated || refused, x.Place)
