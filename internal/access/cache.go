@@ -2,8 +2,8 @@ package access
 
 import "sync"
 
-// Cache reads policies and keeps what it has read, for every request needs those of its caller and its vault. It can be used from several goroutines. The zero value
-// is ready.
+// Cache reads policies and keeps what it has read, for every request needs those of its caller and its vault. It can be used from several goroutines. The
+// zero value is ready.
 type Cache struct {
 	mu   sync.Mutex
 	read map[cached]*Policy // guarded by mu

@@ -93,25 +93,25 @@ var operators = map[string]operator{ // read only
 	"StringLike":                {matches: glob.matches, wildcards: true},
 	"StringNotLike":             {matches: glob.matches, wildcards: true, negated: true},
 
-	"NumericEquals":            {matches: number(func(c int) bool { return c == 0 }), valid: validNumber},
-	"NumericNotEquals":         {matches: number(func(c int) bool { return c == 0 }), valid: validNumber, negated: true},
-	"NumericLessThan":          {matches: number(func(c int) bool { return c < 0 }), valid: validNumber},
-	"NumericLessThanEquals":    {matches: number(func(c int) bool { return c <= 0 }), valid: validNumber},
-	"NumericGreaterThan":       {matches: number(func(c int) bool { return c > 0 }), valid: validNumber},
-	"NumericGreaterThanEquals": {matches: number(func(c int) bool { return c >= 0 }), valid: validNumber},
+	"NumericEquals":            {matches: number(equal), valid: readable(parseNumber)},
+	"NumericNotEquals":         {matches: number(equal), valid: readable(parseNumber), negated: true},
+	"NumericLessThan":          {matches: number(less), valid: readable(parseNumber)},
+	"NumericLessThanEquals":    {matches: number(lessOrEqual), valid: readable(parseNumber)},
+	"NumericGreaterThan":       {matches: number(greater), valid: readable(parseNumber)},
+	"NumericGreaterThanEquals": {matches: number(greaterOrEqual), valid: readable(parseNumber)},
 
-	"DateEquals":            {matches: date(func(c int) bool { return c == 0 }), valid: validDate},
-	"DateNotEquals":         {matches: date(func(c int) bool { return c == 0 }), valid: validDate, negated: true},
-	"DateLessThan":          {matches: date(func(c int) bool { return c < 0 }), valid: validDate},
-	"DateLessThanEquals":    {matches: date(func(c int) bool { return c <= 0 }), valid: validDate},
-	"DateGreaterThan":       {matches: date(func(c int) bool { return c > 0 }), valid: validDate},
-	"DateGreaterThanEquals": {matches: date(func(c int) bool { return c >= 0 }), valid: validDate},
+	"DateEquals":            {matches: date(equal), valid: readable(parseDate)},
+	"DateNotEquals":         {matches: date(equal), valid: readable(parseDate), negated: true},
+	"DateLessThan":          {matches: date(less), valid: readable(parseDate)},
+	"DateLessThanEquals":    {matches: date(lessOrEqual), valid: readable(parseDate)},
+	"DateGreaterThan":       {matches: date(greater), valid: readable(parseDate)},
+	"DateGreaterThanEquals": {matches: date(greaterOrEqual), valid: readable(parseDate)},
 
 	"Bool": {matches: isSameText, valid: validBool},
 	"Null": {null: true, valid: validBool},
 
-	"IpAddress":    {matches: isInNetwork, valid: validNetwork},
-	"NotIpAddress": {matches: isInNetwork, valid: validNetwork, negated: true},
+	"IpAddress":    {matches: isInNetwork, valid: readable(parseNetwork)},
+	"NotIpAddress": {matches: isInNetwork, valid: readable(parseNetwork), negated: true},
 
 	"ArnEquals":    {matches: isARN, valid: validARN, wildcards: true},
 	"ArnLike":      {matches: isARN, valid: validARN, wildcards: true},
@@ -122,12 +122,35 @@ var operators = map[string]operator{ // read only
 func isSame(want glob, got string) bool     { return string(want) == got }
 func isSameText(want glob, got string) bool { return strings.EqualFold(string(want), got) }
 
-// number compares the request's value with the policy's. What is no number is not comparable.
-func number(ok func(c int) bool) func(glob, string) bool {
+// How a number or a moment of a request can stand to one of a policy, by what compares them.
+func equal(c int) bool          { return c == 0 }
+func less(c int) bool           { return c < 0 }
+func lessOrEqual(c int) bool    { return c <= 0 }
+func greater(c int) bool        { return c > 0 }
+func greaterOrEqual(c int) bool { return c >= 0 }
+
+func number(order func(int) bool) func(glob, string) bool {
+	return compared(parseNumber, func(got, want float64) bool { return order(cmp.Compare(got, want)) })
+}
+
+func date(order func(int) bool) func(glob, string) bool {
+	return compared(parseDate, func(got, want time.Time) bool { return order(got.Compare(want)) })
+}
+
+// compared holds values against each other that are not texts. What cannot be read as such a value matches nothing.
+func compared[T any](parse func(string) (T, error), matches func(got, want T) bool) func(glob, string) bool {
 	return func(want glob, got string) bool {
-		w, wrong := parseNumber(string(want))
-		g, alsoWrong := parseNumber(got)
-		return wrong == nil && alsoWrong == nil && ok(cmp.Compare(g, w))
+		w, wrong := parse(string(want))
+		g, alsoWrong := parse(got)
+		return wrong == nil && alsoWrong == nil && matches(g, w)
+	}
+}
+
+// readable makes the check of a policy's values of what reads them.
+func readable[T any](parse func(string) (T, error)) func(string) error {
+	return func(text string) error {
+		_, err := parse(text)
+		return err
 	}
 }
 
@@ -139,20 +162,6 @@ func parseNumber(text string) (float64, error) {
 		return 0, fmt.Errorf("%q is not a number", text)
 	}
 	return n, nil
-}
-
-func validNumber(text string) error {
-	_, err := parseNumber(text)
-	return err
-}
-
-// date compares moments. What is none is not comparable.
-func date(ok func(c int) bool) func(glob, string) bool {
-	return func(want glob, got string) bool {
-		w, wrong := parseDate(string(want))
-		g, alsoWrong := parseDate(got)
-		return wrong == nil && alsoWrong == nil && ok(g.Compare(w))
-	}
 }
 
 // parseDate reads a date of ISO 8601 in one of the forms of https://www.w3.org/TR/NOTE-datetime, or seconds since 1970.
@@ -167,11 +176,6 @@ func parseDate(text string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%q is neither a date like 2030-12-31T00:00:00Z nor seconds since 1970", text)
 	}
 	return time.UnixMilli(int64(seconds * 1000)), nil
-}
-
-func validDate(text string) error {
-	_, err := parseDate(text)
-	return err
 }
 
 func validBool(text string) error {
@@ -201,11 +205,6 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		network = netip.PrefixFrom(address.Unmap(), network.Bits()-96)
 	}
 	return network.Masked(), nil
-}
-
-func validNetwork(text string) error {
-	_, err := parseNetwork(text)
-	return err
 }
 
 // arnParts is how many parts an ARN has: arn:partition:service:region:account:resource.

@@ -124,8 +124,17 @@ func (s *statement) applies(r *Request, now time.Time, what purpose) bool {
 		!slices.ContainsFunc(s.conditions, func(c condition) bool { return !c.holds(values) })
 }
 
-// isFor reports whether a statement speaks of a caller. byName leaves out that it speaks of the caller's whole account. A denial of all but an account spares its root, and of its users those that are named too (IAM User
-// Guide: "NotPrincipal": all but Bob are denied, and the list is Bob and his account). What all but an account may do, nobody in it may by that.
+// matchesAny reports whether one of several patterns matches.
+func matchesAny(list []pattern, text string, values lookup) bool {
+	return slices.ContainsFunc(list, func(p pattern) bool {
+		g, ok := p.resolve(values)
+		return ok && g.matches(text)
+	})
+}
+
+// isFor reports whether a statement speaks of a caller. byName leaves out that it speaks of the caller's whole account. A denial of all but an account
+// spares its root, and of its users those that are named too (IAM User Guide: "NotPrincipal": all but Bob are denied, and the list is Bob and his account).
+// What all but an account may do, nobody in it may by that.
 func (s *statement) isFor(c Caller, byName bool) bool {
 	if s.principals == nil {
 		return true

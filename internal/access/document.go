@@ -85,7 +85,7 @@ func readObject(dec *json.Decoder, n node, depth int) (object, error) {
 		if err != nil || !isName {
 			return nil, n.wrong("it is not JSON: a name is missing: %v", err)
 		}
-		if o.has(name) {
+		if _, twice := o.get(name); twice {
 			return nil, n.wrong("it has %q twice", name)
 		}
 		child, err := readNode(dec, n.below(name), depth)
@@ -117,10 +117,6 @@ func end(dec *json.Decoder, n node) error {
 	return nil
 }
 
-func (o object) has(name string) bool {
-	return slices.ContainsFunc(o, func(m member) bool { return m.name == name })
-}
-
 // get returns a member; ok is false if there is none.
 func (o object) get(name string) (n node, ok bool) {
 	i := slices.IndexFunc(o, func(m member) bool { return m.name == name })
@@ -130,8 +126,17 @@ func (o object) get(name string) (n node, ok bool) {
 	return o[i].node, true
 }
 
-// object returns the members of a value that has to be an object with at least one of them.
-func (n node) object() (object, error) {
+// textOr returns a member that has to be a string, or another text if there is none.
+func (o object) textOr(name, otherwise string) (string, error) {
+	n, ok := o.get(name)
+	if !ok {
+		return otherwise, nil
+	}
+	return n.text()
+}
+
+// object returns the members of a value that has to be an object with at least one of them. Their names have to be among those known; without any, all are.
+func (n node) object(known ...string) (object, error) {
 	o, ok := n.value.(object)
 	if !ok {
 		return nil, n.wrong("it has to be an object")
@@ -139,18 +144,12 @@ func (n node) object() (object, error) {
 	if len(o) == 0 {
 		return nil, n.wrong("it is empty")
 	}
-	return o, nil
-}
-
-// only refuses members that are not known.
-func (n node) only(names ...string) error {
-	o, err := n.object()
 	for _, m := range o {
-		if !slices.Contains(names, m.name) {
-			return m.wrong("there is no such element here; there are %s", strings.Join(names, ", "))
+		if len(known) > 0 && !slices.Contains(known, m.name) {
+			return nil, m.wrong("there is no such element here; there are %s", strings.Join(known, ", "))
 		}
 	}
-	return err
+	return o, nil
 }
 
 // text returns a value that has to be a string.

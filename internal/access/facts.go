@@ -32,10 +32,6 @@ func (r *Request) values(now time.Time) lookup {
 		if tag, ok := strings.CutPrefix(key, keyTag); ok && r.Operation.Facts&protocol.TagFacts != 0 {
 			return ofMap(r.Tags, tag)
 		}
-		if tag, ok := strings.CutPrefix(key, keyPrincipalTag); ok {
-			return ofMap(r.Caller.Tags, tag)
-		}
-		c := r.Caller
 		switch key {
 		case keyAge:
 			if r.Age != nil && r.Operation.Facts&protocol.AgeFacts != 0 {
@@ -45,43 +41,67 @@ func (r *Request) values(now time.Time) lookup {
 			return []string{now.UTC().Format(time.RFC3339)}
 		case "aws:epochtime":
 			return []string{strconv.FormatInt(now.Unix(), 10)}
-		case "aws:sourceip":
-			if r.Connection.Address.IsValid() {
-				return []string{r.Connection.Address.Unmap().String()}
-			}
-		case "aws:securetransport":
-			return []string{strconv.FormatBool(r.Connection.Secure)}
-		case "aws:useragent":
-			return textual(start(r.Connection.UserAgent))
-		case "aws:referer":
-			return textual(start(r.Connection.Referer))
-		case "aws:userid":
-			return textual(c.UserID())
-		case "aws:username":
-			if c.Kind == User {
-				return textual(c.Name)
-			}
-		case "aws:principalarn":
-			return textual(c.PrincipalARN())
-		case "aws:principalaccount":
-			return textual(c.Account)
-		case "aws:principaltype":
-			return textual(c.Kind.String())
-		case "aws:tokenissuetime":
-			if c.Temporary() {
-				return []string{c.Issued.UTC().Format(time.RFC3339)}
-			}
-		case "aws:multifactorauthpresent":
-			if c.Temporary() {
-				return []string{strconv.FormatBool(!c.MFA.IsZero())}
-			}
-		case "aws:multifactorauthage":
-			if c.Temporary() && !c.MFA.IsZero() {
-				return []string{strconv.FormatInt(max(0, int64(now.Sub(c.MFA)/time.Second)), 10)}
-			}
 		}
-		return nil
+		if values := r.Connection.values(key); values != nil {
+			return values
+		}
+		return r.Caller.values(key, now)
 	}
+}
+
+func (c Connection) values(key string) []string {
+	switch key {
+	case "aws:sourceip":
+		if c.Address.IsValid() {
+			return []string{c.Address.Unmap().String()}
+		}
+	case "aws:securetransport":
+		return []string{strconv.FormatBool(c.Secure)}
+	case "aws:useragent":
+		return textual(start(c.UserAgent))
+	case "aws:referer":
+		return textual(start(c.Referer))
+	}
+	return nil
+}
+
+func (c Caller) values(key string, now time.Time) []string {
+	if tag, ok := strings.CutPrefix(key, keyPrincipalTag); ok {
+		return ofMap(c.Tags, tag)
+	}
+	switch key {
+	case "aws:userid":
+		return textual(c.UserID())
+	case "aws:username":
+		if c.Kind == User {
+			return textual(c.Name)
+		}
+	case "aws:principalarn":
+		return textual(c.PrincipalARN())
+	case "aws:principalaccount":
+		return textual(c.Account)
+	case "aws:principaltype":
+		return textual(c.Kind.String())
+	}
+	if c.Temporary() {
+		return c.sessionValues(key, now)
+	}
+	return nil
+}
+
+// sessionValues are those of temporary credentials.
+func (c Caller) sessionValues(key string, now time.Time) []string {
+	switch key {
+	case "aws:tokenissuetime":
+		return []string{c.Issued.UTC().Format(time.RFC3339)}
+	case "aws:multifactorauthpresent":
+		return []string{strconv.FormatBool(!c.MFA.IsZero())}
+	case "aws:multifactorauthage":
+		if !c.MFA.IsZero() {
+			return []string{strconv.FormatInt(max(0, int64(now.Sub(c.MFA)/time.Second)), 10)}
+		}
+	}
+	return nil
 }
 
 // maxHeader is how many bytes of a header conditions see. Its sender could have sent any other, so that nothing is safer for seeing more; but a pattern of

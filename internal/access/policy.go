@@ -1,9 +1,11 @@
 package access
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moraine-archive/moraine/internal/protocol"
@@ -27,19 +29,17 @@ type statement struct {
 	conditions    []condition
 }
 
-// kind says whose policy a document is.
+// kind says whose policy a document is, and how its texts are read.
 type kind struct {
-	vault      string // ARN of the vault; "": it is the policy of an identity
-	operations []protocol.Operation
+	vault     string // ARN of the vault; "": it is the policy of an identity
+	variables bool   // there are some in its texts
 }
 
 // ParseIdentityPolicy reads a policy that belongs to a user or role. What is wrong with one that cannot be used, and where, is in the error.
-func ParseIdentityPolicy(text string) (*Policy, error) { return parse(text, kind{}) }
+func ParseIdentityPolicy(text string) (*Policy, error) { return parse(text, "") }
 
 // ParseVaultPolicy reads an access or lock policy of the vault with an ARN. It may speak of nothing but this vault.
-func ParseVaultPolicy(text, vault string) (*Policy, error) {
-	return parse(text, kind{vault, protocol.Operations()})
-}
+func ParseVaultPolicy(text, vault string) (*Policy, error) { return parse(text, vault) }
 
 // The versions of the language. Only the later one has variables.
 const (
@@ -47,34 +47,30 @@ const (
 	version2012 = "2012-10-17"
 )
 
-func parse(text string, k kind) (*Policy, error) {
+func parse(text, vault string) (*Policy, error) {
 	document, err := parseJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	if err := document.only("Version", "Id", "Statement"); err != nil {
+	o, err := document.object("Version", "Id", "Statement")
+	if err != nil {
 		return nil, err
 	}
-	o, _ := document.object()
-	version := version2008
-	for _, element := range []struct {
-		name string
-		into *string
-	}{{"Version", &version}, {"Id", new(string)}} {
-		if n, ok := o.get(element.name); ok {
-			if *element.into, err = n.text(); err != nil {
-				return nil, err
-			}
-		}
+	version, err := o.textOr("Version", version2008)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := o.textOr("Id", ""); err != nil {
+		return nil, err
 	}
 	if version != version2008 && version != version2012 {
 		n, _ := o.get("Version")
 		return nil, n.wrong("%q is neither %s nor %s", version, version2012, version2008)
 	}
-	return parseStatements(document, o, k, version == version2012)
+	return parseStatements(document, o, kind{vault, version == version2012})
 }
 
-func parseStatements(document node, o object, k kind, variables bool) (*Policy, error) {
+func parseStatements(document node, o object, k kind) (*Policy, error) {
 	all, ok := o.get("Statement")
 	if !ok {
 		return nil, document.wrong("it has no Statement")
@@ -85,8 +81,8 @@ func parseStatements(document node, o object, k kind, variables bool) (*Policy, 
 	}
 	p := new(Policy)
 	for i, n := range list {
-		s := statement{name: fmt.Sprintf("%d", i+1)}
-		if err := s.parse(n, k, variables); err != nil {
+		s := statement{name: strconv.Itoa(i + 1)}
+		if err := s.parse(n, k); err != nil {
 			return nil, err
 		}
 		p.statements = append(p.statements, s)
@@ -94,29 +90,22 @@ func parseStatements(document node, o object, k kind, variables bool) (*Policy, 
 	return p, nil
 }
 
-func (s *statement) parse(n node, k kind, variables bool) error {
-	if err := n.only("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"); err != nil {
+func (s *statement) parse(n node, k kind) error {
+	o, err := n.object("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
+	if err != nil {
 		return err
 	}
-	o, _ := n.object()
-	if sid, ok := o.get("Sid"); ok {
-		text, err := sid.text()
-		if err != nil {
-			return err
-		}
-		if text != "" {
-			s.name = fmt.Sprintf("%q", text)
-		}
+	sid, err := o.textOr("Sid", "")
+	if err != nil {
+		return err
 	}
-	for _, step := range []func(node, object, kind, bool) error{s.parseEffect, s.parsePrincipals, s.parseActions, s.parseResources, s.parseConditions} {
-		if err := step(n, o, k, variables); err != nil {
-			return err
-		}
+	if sid != "" {
+		s.name = strconv.Quote(sid)
 	}
-	return nil
+	return cmp.Or(s.parseEffect(n, o), s.parsePrincipals(n, o, k), s.parseActions(n, o, k), s.parseResources(n, o, k), s.parseConditions(o, k))
 }
 
-func (s *statement) parseEffect(n node, o object, _ kind, _ bool) error {
+func (s *statement) parseEffect(n node, o object) error {
 	effect, ok := o.get("Effect")
 	if !ok {
 		return n.wrong("it has no Effect")
@@ -141,17 +130,20 @@ func either(n node, o object, name string) (found node, negated bool, err error)
 	return positive, false, nil
 }
 
-func (s *statement) parseActions(n node, o object, k kind, _ bool) error {
+func (s *statement) parseActions(n node, o object, k kind) error {
 	all, negated, err := either(n, o, "Action")
 	if err != nil {
 		return err
 	}
 	s.notActions = negated
 	list, err := all.list()
+	if err != nil {
+		return err
+	}
 	for _, a := range list {
-		text, wrong := a.text()
-		if wrong != nil {
-			return wrong
+		text, err := a.text()
+		if err != nil {
+			return err
 		}
 		p, _ := parsePattern(strings.ToLower(text), form{wildcards: true}) // only variables can be wrong
 		if problem := wrongAction(text, p, k); problem != "" {
@@ -159,7 +151,7 @@ func (s *statement) parseActions(n node, o object, k kind, _ bool) error {
 		}
 		s.actions = append(s.actions, p)
 	}
-	return err
+	return nil
 }
 
 // wrongAction says what is wrong with an action, "" if nothing is. The policy of a vault has to speak of actions that it can decide on.
@@ -172,8 +164,8 @@ func wrongAction(text string, p pattern, k kind) string {
 		return ""
 	}
 	g, known := p.loosened(), false
-	for _, op := range k.operations {
-		if !g.matches(strings.ToLower(actionPrefix + op.Name)) {
+	for _, op := range protocol.Operations() {
+		if !g.matches(strings.ToLower(Action(op.Name))) {
 			continue
 		}
 		if !op.ForIdentities() {
@@ -190,34 +182,37 @@ func wrongAction(text string, p pattern, k kind) string {
 // actionPrefix is what the actions of the service begin with.
 const actionPrefix = "glacier:"
 
-func (s *statement) parseResources(n node, o object, k kind, variables bool) error {
+func (s *statement) parseResources(n node, o object, k kind) error {
 	all, negated, err := either(n, o, "Resource")
 	if err != nil {
 		return err
 	}
 	s.notResources = negated
 	list, err := all.list()
+	if err != nil {
+		return err
+	}
 	for _, r := range list {
-		text, wrong := r.text()
-		if wrong != nil {
-			return wrong
+		text, err := r.text()
+		if err != nil {
+			return err
 		}
-		p, wrong := parsePattern(text, form{wildcards: true, variables: variables})
-		if wrong != nil {
-			return r.wrong("%v", wrong)
+		p, err := parsePattern(text, form{wildcards: true, variables: k.variables})
+		if err != nil {
+			return r.wrong("%v", err)
 		}
-		if wrong := validARN(text); wrong != nil {
-			return r.wrong("%v", wrong)
+		if err := validARN(text); err != nil {
+			return r.wrong("%v", err)
 		}
 		if k.vault != "" && !negated && !p.loosened().matches(k.vault) {
 			return r.wrong("%q is not this vault, which is %s", text, k.vault)
 		}
 		s.resources = append(s.resources, p)
 	}
-	return err
+	return nil
 }
 
-func (s *statement) parseConditions(_ node, o object, _ kind, variables bool) error {
+func (s *statement) parseConditions(o object, k kind) error {
 	block, ok := o.get("Condition")
 	if !ok {
 		return nil
@@ -236,10 +231,10 @@ func (s *statement) parseConditions(_ node, o object, _ kind, variables bool) er
 			return err
 		}
 		for i, key := range keys {
-			if slices.ContainsFunc(keys[:i], func(k member) bool { return normalKey(k.name) == normalKey(key.name) }) {
+			if slices.ContainsFunc(keys[:i], func(other member) bool { return normalKey(other.name) == normalKey(key.name) }) {
 				return op.wrong("it has %q twice, in different spellings", normalKey(key.name))
 			}
-			if err := c.parse(key, variables); err != nil {
+			if err := c.parse(key, k); err != nil {
 				return err
 			}
 			s.conditions = append(s.conditions, c)
@@ -251,7 +246,7 @@ func (s *statement) parseConditions(_ node, o object, _ kind, variables bool) er
 var conditionKey = regexp.MustCompile(`^[A-Za-z0-9-]+:[^/\s]+(/.+)?$`) // read only
 
 // parse reads a key and its values.
-func (c *condition) parse(key member, variables bool) error {
+func (c *condition) parse(key member, k kind) error {
 	c.key, c.values = normalKey(key.name), nil
 	switch {
 	case !conditionKey.MatchString(key.name):
@@ -260,21 +255,24 @@ func (c *condition) parse(key member, variables bool) error {
 		return key.wrong("%q is no condition key of this service; there are glacier:ArchiveAgeInDays and glacier:ResourceTag/{key}", key.name)
 	}
 	list, err := key.list()
+	if err != nil {
+		return err
+	}
 	for _, v := range list {
-		text, wrong := v.scalar()
-		if wrong != nil {
-			return wrong
+		text, err := v.scalar()
+		if err != nil {
+			return err
 		}
-		p, wrong := parsePattern(text, form{wildcards: c.wildcards, variables: variables})
-		if wrong == nil && c.valid != nil && !p.hasVariables() {
-			wrong = c.valid(text)
+		p, err := parsePattern(text, form{wildcards: c.wildcards, variables: k.variables})
+		if err == nil && c.valid != nil && !p.hasVariables() {
+			err = c.valid(text)
 		}
-		if wrong != nil {
-			return v.wrong("%v", wrong)
+		if err != nil {
+			return v.wrong("%v", err)
 		}
 		c.values = append(c.values, p)
 	}
-	return err
+	return nil
 }
 
 // principal is whom a statement of a vault's policy speaks of. One member is set; none: nobody that is known here.
@@ -290,7 +288,7 @@ var (
 	principalARN = regexp.MustCompile(`^arn:aws:(iam::[0-9]{12}:(user|role)|sts::[0-9]{12}:assumed-role)/[^*?]+$`) // read only
 )
 
-func (s *statement) parsePrincipals(n node, o object, k kind, _ bool) error {
+func (s *statement) parsePrincipals(n node, o object, k kind) error {
 	if k.vault == "" {
 		for _, name := range []string{"Principal", "NotPrincipal"} {
 			if p, ok := o.get(name); ok {
@@ -311,10 +309,10 @@ func (s *statement) parsePrincipals(n node, o object, k kind, _ bool) error {
 	if _, isText := all.value.(string); isText {
 		return all.wrong(`it has to be "*" or an object like {"AWS": "arn:aws:iam::123456789012:user/alice"}`)
 	}
-	if err := all.only("AWS", "Service", "Federated", "CanonicalUser"); err != nil {
+	kinds, err := all.object("AWS", "Service", "Federated", "CanonicalUser")
+	if err != nil {
 		return err
 	}
-	kinds, _ := all.object()
 	for _, of := range kinds {
 		list, err := of.list()
 		if err != nil {
@@ -346,12 +344,4 @@ func parsePrincipal(n node, of string) (p principal, err error) {
 		return principal{arn: text}, nil
 	}
 	return p, n.wrong("%q is neither *, nor an account of 12 digits, nor the ARN of an account's root, a user, a role or an assumed role", text)
-}
-
-// matchesAny reports whether one of several patterns matches.
-func matchesAny(list []pattern, text string, values lookup) bool {
-	return slices.ContainsFunc(list, func(p pattern) bool {
-		g, ok := p.resolve(values)
-		return ok && g.matches(text)
-	})
 }

@@ -92,7 +92,7 @@ func (tx *Tx) CountAccounts() (int64, error) {
 func (tx *Tx) PutAccessKey(k AccessKey) error {
 	return tx.exec(`INSERT INTO access_keys (access_key_id, account_id, secret, created_at, principal_id, disabled, token, session, mfa_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (access_key_id) DO UPDATE SET secret = excluded.secret, token = excluded.token`,
-		k.ID, k.AccountID, k.Secret, millis(k.CreatedAt), orNull(k.PrincipalID), k.Disabled, orNull(k.Token), orNull(k.Session), millis(k.MFAAt), millis(k.ExpiresAt))
+		k.ID, k.AccountID, k.Secret, millis(k.CreatedAt), orNull(k.PrincipalID), oneIf(k.Disabled), orNull(k.Token), orNull(k.Session), millis(k.MFAAt), millis(k.ExpiresAt))
 }
 
 // ConfigureAccessKey makes a key the one that the configuration gives: the one before it is removed.
@@ -147,7 +147,7 @@ func (tx *Tx) CountRootKeys(account, beside string) (int64, error) {
 
 // DisableAccessKey takes a key out of use, or back into it.
 func (tx *Tx) DisableAccessKey(id string, disabled bool) error {
-	return tx.execOne(`UPDATE access_keys SET disabled = $2 WHERE access_key_id = $1`, id, disabled)
+	return tx.execOne(`UPDATE access_keys SET disabled = $2 WHERE access_key_id = $1`, id, oneIf(disabled))
 }
 
 // RemoveAccessKey removes a key.

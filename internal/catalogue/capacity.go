@@ -24,3 +24,40 @@ func (tx *Tx) InsertCapacityUnit(account string, u CapacityUnit) error {
 	return tx.exec(`INSERT INTO capacity_units (capacity_id, account_id, started_at, expires_at) VALUES ($1, $2, $3, $4)`,
 		u.ID, account, millis(u.StartedAt), millis(u.ExpiresAt))
 }
+
+// Retrieval is a retrieval that counts for a limit.
+type Retrieval struct {
+	JobID     string
+	AccountID string
+	Tier      string
+	StartedAt time.Time
+	Bytes     int64
+}
+
+func (r *Retrieval) fields() []any {
+	return []any{&r.JobID, &r.AccountID, &r.Tier, moment{&r.StartedAt}, &r.Bytes}
+}
+
+const retrievalColumns = `job_id, account_id, tier, started_at, bytes`
+
+// InsertRetrieval notes a retrieval.
+func (tx *Tx) InsertRetrieval(r Retrieval) error {
+	return tx.exec(`INSERT INTO retrievals (`+retrievalColumns+`) VALUES ($1, $2, $3, $4, $5)`, r.JobID, r.AccountID, r.Tier, millis(r.StartedAt), r.Bytes)
+}
+
+// Retrievals returns the retrievals of an account and tier that started after a moment, the oldest first.
+func (tx *Tx) Retrievals(account, tier string, after time.Time) ([]Retrieval, error) {
+	return all[Retrieval](tx, `SELECT `+retrievalColumns+` FROM retrievals WHERE account_id = $1 AND tier = $2 AND started_at > $3
+		ORDER BY started_at, job_id`, account, tier, millis(after))
+}
+
+// ForgetRetrievals removes up to limit retrievals that started at or before a moment.
+func (tx *Tx) ForgetRetrievals(until time.Time, limit int) error {
+	return tx.exec(`DELETE FROM retrievals WHERE job_id IN (SELECT job_id FROM retrievals WHERE started_at <= $1 LIMIT $2)`, millis(until), limit)
+}
+
+// Forgettable reports whether there is anything for ForgetRetrievals or ForgetNotices: where there is nothing, no transaction has to write.
+func (tx *Tx) Forgettable(retrievals, notices time.Time) (bool, error) {
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM retrievals WHERE started_at <= $1)
+		OR EXISTS (SELECT 1 FROM notices WHERE next_at IS NULL AND created_at < $2)`, millis(retrievals), millis(notices))
+}

@@ -116,3 +116,11 @@ func millis(t time.Time) any {
 	}
 	return t.UnixMilli()
 }
+
+// oneIf is the value of a column for a truth.
+func oneIf(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -17,7 +17,7 @@ func (l *Lock) fields() []any {
 	return []any{&l.VaultID, &l.ID, &l.Policy, moment{&l.CreatedAt}, moment{&l.LockTime}, &l.Settable, &l.Place}
 }
 
-const lockColumns = `vault_id, lock_id, policy, created_at, lock_time, settable = 1, place`
+const lockColumns = `vault_id, lock_id, policy, created_at, lock_time, settable, place`
 
 // Lock returns the lock of a vault, ErrNotFound if it has none.
 func (tx *Tx) Lock(vault int64) (Lock, error) {
@@ -33,15 +33,8 @@ func (tx *Tx) InsertLock(l Lock) error {
 		l.VaultID, l.ID, l.Policy, millis(l.CreatedAt), millis(l.LockTime), oneIf(l.Settable))
 }
 
-// oneIf is how a truth is written.
-func oneIf(yes bool) int {
-	if yes {
-		return 1
-	}
-	return 0
-}
-
-// CompleteLock makes a lock that is in progress a lock for ever. Settable says whether tests could set the clock all the while. ErrNotFound: there is no such lock in progress.
+// CompleteLock makes a lock that is in progress a lock for ever. settable says whether tests could set the clock all the while. ErrNotFound: there is no such
+// lock in progress.
 func (tx *Tx) CompleteLock(vault int64, id, place string, settable bool) error {
 	return tx.execOne(`UPDATE vault_locks SET place = $3, settable = $4 WHERE vault_id = $1 AND lock_id = $2 AND place IS NULL`, vault, id, place, oneIf(settable))
 }
@@ -58,7 +51,8 @@ func (tx *Tx) LocksAfter(id string, limit int) ([]Lock, error) {
 
 // LockedForReal returns a vault with a complete lock that was made while nobody could set the clock, ErrNotFound if there is none.
 func (tx *Tx) LockedForReal() (Vault, error) {
-	return one[Vault](tx, `SELECT `+vaultColumns+` FROM vaults WHERE vault_id IN (SELECT vault_id FROM vault_locks WHERE settable = 0 AND place IS NOT NULL) ORDER BY vault_id LIMIT 1`)
+	return one[Vault](tx, `SELECT `+vaultColumns+` FROM vaults WHERE vault_id IN
+		(SELECT vault_id FROM vault_locks WHERE settable = 0 AND place IS NOT NULL) ORDER BY vault_id LIMIT 1`)
 }
 
 // LockClock is the time that nobody can set at a moment, and the uptime of the machine then.

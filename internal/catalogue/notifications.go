@@ -56,7 +56,7 @@ func (tx *Tx) NoticeFailed(id, problem string, next time.Time) error {
 
 // RetryNotices makes a message, or with an empty id all that were given up, due at a moment. It returns how many.
 func (tx *Tx) RetryNotices(id string, at time.Time) (int64, error) {
-	result, err := tx.execute(`UPDATE notices SET next_at = $2, created_at = CASE WHEN next_at IS NULL THEN $2 ELSE created_at END
+	result, err := tx.execute(`UPDATE notices SET next_at = $2, attempts = 0, created_at = CASE WHEN next_at IS NULL THEN $2 ELSE created_at END
 		WHERE ($1 = '' AND next_at IS NULL) OR notice_id = $1`, []any{id, millis(at)})
 	if err != nil {
 		return 0, err

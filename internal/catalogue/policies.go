@@ -1,9 +1,6 @@
 package catalogue
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Rules are what a vault has of policies.
 type Rules struct {
@@ -57,49 +54,4 @@ func (tx *Tx) RetrievalPolicy(account string) (RetrievalPolicy, error) {
 func (tx *Tx) SetRetrievalPolicy(account string, p RetrievalPolicy) error {
 	return tx.exec(`INSERT INTO retrieval_policies (account_id, strategy, bytes_per_hour) VALUES ($1, $2, $3)
 		ON CONFLICT (account_id) DO UPDATE SET strategy = excluded.strategy, bytes_per_hour = excluded.bytes_per_hour`, account, p.Strategy, p.BytesPerHour)
-}
-
-// Retrieval is a retrieval that counts for a limit.
-type Retrieval struct {
-	JobID     string
-	AccountID string
-	Tier      string
-	StartedAt time.Time
-	Bytes     int64
-}
-
-func (r *Retrieval) fields() []any {
-	return []any{&r.JobID, &r.AccountID, &r.Tier, moment{&r.StartedAt}, &r.Bytes}
-}
-
-const retrievalColumns = `job_id, account_id, tier, started_at, bytes`
-
-// AddRetrieval notes a retrieval.
-func (tx *Tx) AddRetrieval(r Retrieval) error {
-	return tx.exec(`INSERT INTO retrievals (`+retrievalColumns+`) VALUES ($1, $2, $3, $4, $5)`, r.JobID, r.AccountID, r.Tier, millis(r.StartedAt), r.Bytes)
-}
-
-// Retrievals calls fn for the retrievals of an account and tier that started after a moment, the oldest first.
-func (tx *Tx) Retrievals(account, tier string, after time.Time, fn func(Retrieval) error) error {
-	return each(tx, fn, `SELECT `+retrievalColumns+` FROM retrievals WHERE account_id = $1 AND tier = $2 AND started_at > $3
-		ORDER BY started_at, job_id`, account, tier, millis(after))
-}
-
-// ForgetRetrievals removes up to limit retrievals that started at or before a moment.
-func (tx *Tx) ForgetRetrievals(until time.Time, limit int) error {
-	return tx.exec(`DELETE FROM retrievals WHERE job_id IN (SELECT job_id FROM retrievals WHERE started_at <= $1 LIMIT $2)`, millis(until), limit)
-}
-
-// OldRules reports whether there is anything for ForgetRetrievals or ForgetNotices.
-func (tx *Tx) OldRules(retrievals, notices time.Time) (bool, error) {
-	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM retrievals WHERE started_at <= $1)
-		OR EXISTS (SELECT 1 FROM notices WHERE next_at IS NULL AND created_at < $2)`, millis(retrievals), millis(notices))
-}
-
-// noRow is err unless it says that there is no row.
-func noRow(err error) error {
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
 }

@@ -48,5 +48,5 @@ func (tx *Tx) MayHavePlainSecrets() (bool, error) {
 
 // SetPlainSecrets notes whether secrets that were not encrypted may be left in the bytes of the file or of its copies, though no row has them.
 func (tx *Tx) SetPlainSecrets(left bool) error {
-	return tx.exec(`INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, plainSecrets, left)
+	return tx.exec(`INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, plainSecrets, oneIf(left))
 }

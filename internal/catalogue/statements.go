@@ -99,6 +99,14 @@ func one[T any, R record[T]](tx *Tx, query string, args ...any) (t T, err error)
 	return t, err
 }
 
+// noRow is err unless it says that there is no row.
+func noRow(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // scalar returns the single value of a query, ErrNotFound if there is none.
 func scalar[T any](tx *Tx, query string, args ...any) (v T, err error) {
 	err = tx.scan([]any{&v}, query, args...)

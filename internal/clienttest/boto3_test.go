@@ -8,5 +8,5 @@ import (
 
 func TestBoto3(t *testing.T) {
 	c := client{name: "boto3", program: "@/python/bin/python", scripts: "boto3", env: python(t)}
-	run(t, c, map[string]option{"paginators.py": moraintest.Emulate, "emulation.py": clock, "errors.py": few})
+	run(t, c, map[string]option{"paginators.py": moraintest.Emulate, "emulation.py": clock, "lock.py": clock, "retrievals.py": clock, "errors.py": few})
 }

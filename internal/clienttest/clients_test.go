@@ -4,18 +4,47 @@ package clienttest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/moraine-archive/moraine/internal/cli"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/moraintest"
 )
+
+// asProgram is in the environment of a process that is to be the program `moraine`, not the tests: they are linked with all of it.
+const asProgram = "CLIENTTEST_IS_MORAINE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) == "" {
+		os.Exit(m.Run())
+	}
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, asProgram) })
+	os.Exit(cli.Run(context.Background(), cli.Process{Args: os.Args[1:], Environ: environ, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+}
+
+// program writes a command `moraine` for the data of a server, and returns its directory. What the scripts have in their environment is not for it.
+func program(t *testing.T, s *moraintest.Server) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text := fmt.Sprintf("#!/bin/sh\nexec env -i %s=1 MORAINE_DATA='%s' '%s' \"$@\"\n", asProgram, s.Data, self)
+	if err := os.WriteFile(filepath.Join(dir, "moraine"), []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // A client is something that setup-clients installs.
 type client struct {
@@ -137,7 +166,7 @@ func environment(t *testing.T, dir string, s *moraintest.Server) []string {
 	other := s.AddAccount(t, "other")
 	home := t.TempDir()
 	return []string{
-		"PATH=" + filepath.Join(dir, "python", "bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"PATH=" + strings.Join([]string{program(t, s), filepath.Join(dir, "python", "bin"), os.Getenv("PATH")}, string(os.PathListSeparator)),
 		"HOME=" + home,
 		"TMPDIR=" + home,
 		"MORAINE_ENDPOINT=" + s.Endpoint,

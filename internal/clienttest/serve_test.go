@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	_ "github.com/moraine-archive/moraine/internal/cli" // so that a change of the program makes `go test` run these again
 )
 
 // TestPaste runs what people paste: the commands that `moraine serve` prints on its start, and those of the README.

@@ -30,6 +30,9 @@ var (
 	regionName = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 )
 
+// IsTopic reports whether a text has the shape of the ARN of a topic.
+func IsTopic(text string) bool { return topicARN.MatchString(text) }
+
 // Target is one row of the list: where the messages to a topic go. ParseTargets makes it.
 type Target struct {
 	Topic string // ARN, or Any
@@ -69,7 +72,7 @@ func ParseTargets(rows []string) ([]Target, error) {
 	var targets []Target
 	for i, row := range rows {
 		topic, address, ok := strings.Cut(strings.TrimSpace(row), "=")
-		if !ok || topic != Any && !topicARN.MatchString(topic) {
+		if !ok || topic != Any && !IsTopic(topic) {
 			return nil, fmt.Errorf("target %d, %q, does not begin with a topic and an equals sign: %s", i+1, beginning(row), forms)
 		}
 		if slices.ContainsFunc(targets, func(t Target) bool { return t.Topic == topic }) {

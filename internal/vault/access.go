@@ -8,7 +8,6 @@ import (
 
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
-	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
 )
 
@@ -139,19 +138,4 @@ func (s *Service) change(ctx context.Context, ref Ref, operation string, fn func
 		}
 		return fn(tx, v)
 	})
-}
-
-// checkPolicy holds the text of a policy for a vault against the language and the limits. what is "access" or "lock".
-func (s *Service) checkPolicy(ref Ref, text *string, what string) error {
-	if text == nil {
-		return missing("Policy")
-	}
-	invalid := fmt.Sprintf("The specified vault %s policy is invalid. Provide a valid policy.", what)
-	if len(*text) > protocol.MaxPolicy {
-		return fault.New(fault.Invalid, "%s It has %d bytes, the limit is %d", invalid, len(*text), protocol.MaxPolicy)
-	}
-	if _, err := access.ParseVaultPolicy(*text, s.ARN(ref)); err != nil {
-		return fault.New(fault.Invalid, "%s %v", invalid, err)
-	}
-	return nil
 }

@@ -57,7 +57,8 @@ const (
 	expeditedWindow = 5 * time.Minute
 )
 
-// reserve holds a retrieval against the limits of its account, and notes it. It is in the transaction that makes the job, so that no two retrievals take the same.
+// reserve holds a retrieval against the limits of its account, and notes it. It is in the transaction that makes the job, so that no two retrievals take
+// the same.
 func (s *Service) reserve(tx *catalogue.Tx, account string, j catalogue.Job) error {
 	r := catalogue.Retrieval{JobID: j.ID, AccountID: account, Tier: *j.Tier, StartedAt: j.CreatedAt, Bytes: j.Last - j.First + 1}
 	var err error
@@ -72,7 +73,7 @@ func (s *Service) reserve(tx *catalogue.Tx, account string, j catalogue.Job) err
 	if err != nil {
 		return err
 	}
-	return tx.AddRetrieval(r)
+	return tx.InsertRetrieval(r)
 }
 
 // checkExpedited is the rule for expedited retrievals: with provisioned capacity all are served from it, without as many as the server is set to.
@@ -88,11 +89,7 @@ func (s *Service) checkExpedited(tx *catalogue.Tx, r catalogue.Retrieval) error 
 	if limit < 0 {
 		return nil
 	}
-	var running []catalogue.Retrieval
-	err = tx.Retrievals(r.AccountID, r.Tier, r.StartedAt.Add(-expeditedWindow), func(o catalogue.Retrieval) error {
-		running = append(running, o)
-		return nil
-	})
+	running, err := tx.Retrievals(r.AccountID, r.Tier, r.StartedAt.Add(-expeditedWindow))
 	if err != nil || len(running) < limit {
 		return err
 	}
@@ -104,17 +101,20 @@ func (s *Service) checkExpedited(tx *catalogue.Tx, r catalogue.Retrieval) error 
 		len(running), limit, next)
 }
 
+// keepRetrievals is farther back than any limit looks.
+const keepRetrievals = 48 * time.Hour
+
 // budget is what the data retrieval policy of an account leaves of a span of time.
 type budget struct {
 	limit int64         // bytes
-	span  time.Duration // a retrieval counts for so long
+	span  time.Duration // a retrieval counts for so long; zero: until the day ends
 	share int64         // of a retrieval's bytes one in so many counts: it is spread over its duration
 	since time.Time     // what started later counts
 	what  string
 }
 
-// checkBudget is the rule of the data retrieval policy. Of BytesPerHour the formula is not published. A retrieval takes its bytes evenly over the nominal duration of
-// the tier, at least an hour; what the retrievals of an account take in any hour together does not exceed the limit.
+// checkBudget is the rule of the data retrieval policy. Of BytesPerHour the formula is not published. A retrieval takes its bytes evenly over the nominal
+// duration of the tier, at least an hour; what the retrievals of an account take in any hour together does not exceed the limit.
 func (s *Service) checkBudget(tx *catalogue.Tx, r catalogue.Retrieval) error {
 	p, err := retrievalPolicy(tx, r.AccountID)
 	if err != nil || p.Strategy == protocol.StrategyNone {
@@ -124,7 +124,7 @@ func (s *Service) checkBudget(tx *catalogue.Tx, r catalogue.Retrieval) error {
 	if p.Strategy == protocol.StrategyBytesPerHour {
 		nominal := ((s.settings.Standard.Min + s.settings.Standard.Max) / 2).Truncate(time.Hour)
 		nominal = min(max(time.Hour, nominal), keepRetrievals) // what is forgotten cannot count
-		b = budget{*p.BytesPerHour, nominal, int64(nominal / time.Hour), r.StartedAt.Add(-nominal), "an hour"}
+		b = budget{limit: *p.BytesPerHour, span: nominal, share: int64(nominal / time.Hour), since: r.StartedAt.Add(-nominal), what: "an hour"}
 	}
 	return b.check(tx, r)
 }
@@ -134,7 +134,7 @@ func (s *Service) freeTier(now time.Time) budget {
 	year, month, day := now.UTC().Date()
 	midnight := time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 	days := time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
-	return budget{s.settings.FreeTier / int64(days), 0, 1, midnight.Add(-time.Millisecond), "a day (UTC)"}
+	return budget{limit: s.settings.FreeTier / int64(days), share: 1, since: midnight.Add(-time.Millisecond), what: "a day (UTC)"}
 }
 
 // ends returns when a retrieval ceases to count.
@@ -149,13 +149,11 @@ func (b budget) ends(r catalogue.Retrieval) time.Time {
 func (b budget) counts(bytes int64) int64 { return (bytes + b.share - 1) / b.share }
 
 func (b budget) check(tx *catalogue.Tx, r catalogue.Retrieval) error {
+	running, err := tx.Retrievals(r.AccountID, r.Tier, b.since)
 	var taken int64
-	var running []catalogue.Retrieval
-	err := tx.Retrievals(r.AccountID, r.Tier, b.since, func(o catalogue.Retrieval) error {
+	for _, o := range running {
 		taken += b.counts(o.Bytes)
-		running = append(running, o)
-		return nil
-	})
+	}
 	if err != nil || b.counts(r.Bytes) <= b.limit-taken {
 		return err
 	}
@@ -166,7 +164,7 @@ func (b budget) check(tx *catalogue.Tx, r catalogue.Retrieval) error {
 // wouldFit says what could be retrieved now, and when the whole could.
 func (b budget) wouldFit(r catalogue.Retrieval, running []catalogue.Retrieval, free int64) string {
 	now := "Nothing more fits now"
-	if part := free * b.share / protocol.MiB * protocol.MiB; free > 0 && b.share <= 1<<20 && free < 1<<40 && part > 0 {
+	if part := min(free, 1<<46) * b.share / protocol.MiB * protocol.MiB; part > 0 { // no archive has more, and the product overflows no int64
 		now = "A RetrievalByteRange of up to " + strconv.FormatInt(part, 10) + " bytes fits now"
 	}
 	if b.counts(r.Bytes) > b.limit {
@@ -178,10 +176,4 @@ func (b budget) wouldFit(r catalogue.Retrieval, running []catalogue.Retrieval, f
 		}
 	}
 	return now
-}
-
-// positive reads a whole number from 1 to 2^63-1.
-func positive(text string) (int64, bool) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return n, err == nil && n > 0
 }

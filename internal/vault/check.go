@@ -125,12 +125,26 @@ type reference struct {
 	again finder
 }
 
-// eachPage calls page until it has looked at less than a batch.
-func eachPage(page func() (n int, err error)) error {
+// eachRow gives rows to do, a batch at a time. after returns those that follow one in their order; the zero row is before the first.
+func eachRow[T any](view func(func(*catalogue.Tx) error) error, after func(tx *catalogue.Tx, last T, limit int) ([]T, error), do func(T) error) error {
+	var last T
 	for {
-		n, err := page()
-		if err != nil || n < batch {
+		var rows []T
+		err := view(func(tx *catalogue.Tx) (err error) {
+			rows, err = after(tx, last, batch)
 			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if err := do(row); err != nil {
+				return err
+			}
+			last = row
+		}
+		if len(rows) < batch {
+			return nil
 		}
 	}
 }
@@ -139,21 +153,9 @@ func (c *checker) archives() error { return c.archiveRows((*catalogue.Tx).Archiv
 func (c *checker) held() error     { return c.archiveRows((*catalogue.Tx).HeldAfter) }
 
 func (c *checker) archiveRows(after func(*catalogue.Tx, string, int) ([]catalogue.Archive, error)) error {
-	last := ""
-	return eachPage(func() (int, error) {
-		var list []catalogue.Archive
-		err := c.view(func(tx *catalogue.Tx) (err error) {
-			list, err = after(tx, last, batch)
-			return err
-		})
-		for _, a := range list {
-			last = a.ID
-			if err == nil {
-				err = c.archive(a)
-			}
-		}
-		return len(list), err
-	})
+	return eachRow(c.view, func(tx *catalogue.Tx, last catalogue.Archive, limit int) ([]catalogue.Archive, error) {
+		return after(tx, last.ID, limit)
+	}, c.archive)
 }
 
 // archive holds the row of an archive against its record, and against the rows of its parts.
@@ -212,50 +214,28 @@ func (c *checker) assembled(a catalogue.Archive, r reference) error {
 const maxPartsRead = 1 << 20
 
 func (c *checker) tombstones() error {
-	last := ""
-	return eachPage(func() (int, error) {
-		var list []catalogue.Tombstone
-		err := c.view(func(tx *catalogue.Tx) (err error) {
-			list, err = tx.TombstonesAfter(last, batch)
+	after := func(tx *catalogue.Tx, last catalogue.Tombstone, limit int) ([]catalogue.Tombstone, error) {
+		return tx.TombstonesAfter(last.ArchiveID, limit)
+	}
+	return eachRow(c.view, after, func(t catalogue.Tombstone) error {
+		ref, err := c.ref(t.VaultID)
+		if err != nil {
 			return err
-		})
-		for _, t := range list {
-			last = t.ArchiveID
-			var ref Ref
-			if err == nil {
-				ref, err = c.ref(t.VaultID)
-			}
-			if err == nil {
-				err = c.record(reference{
-					place: t.Place, kind: store.Tombstone, size: 0, label: label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: t.ArchiveID},
-					again: func(tx *catalogue.Tx) (store.Place, error) {
-						w, err := tx.WhereTombstone(t.ArchiveID)
-						return store.Place(w.Place), err
-					},
-				})
-			}
 		}
-		return len(list), err
+		return c.record(reference{
+			place: t.Place, kind: store.Tombstone, size: 0, label: label{What: isDeleted, Account: ref.Account, Vault: ref.Name, Archive: t.ArchiveID},
+			again: func(tx *catalogue.Tx) (store.Place, error) {
+				w, err := tx.WhereTombstone(t.ArchiveID)
+				return store.Place(w.Place), err
+			},
+		})
 	})
 }
 
 func (c *checker) parts() error {
-	var last catalogue.Part
-	last.First = -1
-	return eachPage(func() (int, error) {
-		var list []catalogue.Part
-		err := c.view(func(tx *catalogue.Tx) (err error) {
-			list, err = tx.PartsAfter(last.UploadID, last.First, batch)
-			return err
-		})
-		for _, p := range list {
-			last = p
-			if err == nil {
-				err = c.part(p)
-			}
-		}
-		return len(list), err
-	})
+	return eachRow(c.view, func(tx *catalogue.Tx, last catalogue.Part, limit int) ([]catalogue.Part, error) {
+		return tx.PartsAfter(last.UploadID, last.First, limit)
+	}, c.part)
 }
 
 func (c *checker) part(p catalogue.Part) error {
@@ -279,46 +259,27 @@ func (c *checker) part(p catalogue.Part) error {
 }
 
 func (c *checker) outputs() error {
-	last := ""
-	return eachPage(func() (int, error) {
-		var list []catalogue.Job
-		err := c.view(func(tx *catalogue.Tx) (err error) {
-			list, err = tx.OutputsAfter(last, batch)
+	after := func(tx *catalogue.Tx, last catalogue.Job, limit int) ([]catalogue.Job, error) {
+		return tx.OutputsAfter(last.ID, limit)
+	}
+	return eachRow(c.view, after, func(j catalogue.Job) error {
+		ref, err := c.ref(j.VaultID)
+		if err != nil {
 			return err
-		})
-		for _, j := range list {
-			last = j.ID
-			var ref Ref
-			if err == nil {
-				ref, err = c.ref(j.VaultID)
-			}
-			if err == nil {
-				err = c.record(reference{
-					place: *j.OutputPlace, kind: store.Payload, size: *j.OutputSize, again: finderOfOutput(j.ID),
-					label: label{What: isOutput, Account: ref.Account, Vault: ref.Name, Job: j.ID},
-				})
-			}
 		}
-		return len(list), err
+		return c.record(reference{
+			place: *j.OutputPlace, kind: store.Payload, size: *j.OutputSize, again: finderOfOutput(j.ID),
+			label: label{What: isOutput, Account: ref.Account, Vault: ref.Name, Job: j.ID},
+		})
 	})
 }
 
 func (c *checker) locks() error {
-	last := ""
-	return eachPage(func() (int, error) {
-		var list []catalogue.Lock
-		err := c.view(func(tx *catalogue.Tx) (err error) {
-			list, err = tx.LocksAfter(last, batch)
-			return err
-		})
-		for _, l := range list {
-			last = l.ID
-			if err == nil {
-				err = c.lock(l)
-			}
-		}
-		return len(list), err
-	})
+	return eachRow(c.view, locksAfter, c.lock)
+}
+
+func locksAfter(tx *catalogue.Tx, last catalogue.Lock, limit int) ([]catalogue.Lock, error) {
+	return tx.LocksAfter(last.ID, limit)
 }
 
 // lock holds a lock against its record, and reads that: what it says is what a rebuild would go by.

@@ -53,9 +53,6 @@ func (s *Service) InitiateJob(ctx context.Context, ref Ref, p JobParameters) (st
 		} else {
 			err = s.prepareRetrieval(tx, &j, ref, v, p, hash)
 		}
-		if err == nil && j.Action == archiveRetrieval {
-			err = s.reserve(tx, ref.Account, j)
-		}
 		if err != nil {
 			return err
 		}
@@ -159,7 +156,7 @@ func (s *Service) rangeHash(ctx context.Context, ref Ref, p JobParameters) ([]by
 	return h[:], err
 }
 
-// prepareRetrieval fills in an archive-retrieval job. hash is that of the range, if one is given and has one.
+// prepareRetrieval fills in an archive-retrieval job, if the limits of the account let it start. hash is that of the range, if one is given and has one.
 func (s *Service) prepareRetrieval(tx *catalogue.Tx, j *catalogue.Job, ref Ref, v catalogue.Vault, p JobParameters, hash []byte) error {
 	a, first, last, err := s.retrieved(tx, ref, v, p)
 	if err != nil {
@@ -176,7 +173,7 @@ func (s *Service) prepareRetrieval(tx *catalogue.Tx, j *catalogue.Job, ref Ref, 
 		tier = *t
 	}
 	j.Tier, j.DueAt = &tier, j.CreatedAt.Add(s.tierRange(tier).draw())
-	return nil
+	return s.reserve(tx, ref.Account, *j)
 }
 
 func (s *Service) tierRange(tier string) Range {

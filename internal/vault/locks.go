@@ -103,9 +103,14 @@ func (s *Service) CompleteVaultLock(ctx context.Context, ref Ref, id string) err
 	}
 	repeated := false
 	err = s.change(ctx, ref, protocol.CompleteVaultLock, func(tx *catalogue.Tx, v catalogue.Vault) error {
+		repeated = false
 		now, err := s.checkCompletion(tx, ref, v, id)
-		if repeated = err == nil && now.Place != nil; err != nil || repeated {
+		switch {
+		case err != nil:
 			return err
+		case now.Place != nil:
+			repeated = true
+			return nil
 		}
 		return tx.CompleteLock(v.ID, id, string(x.Place), l.Settable)
 	})

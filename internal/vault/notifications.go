@@ -2,20 +2,18 @@ package vault
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/notify"
 	"github.com/moraine-archive/moraine/internal/protocol"
 )
 
-// topicARN is the shape of an SNS topic's name. Whether the topic exists is not checked (guide: "Set Vault Notification Configuration").
-var topicARN = regexp.MustCompile(`^arn:[a-z0-9-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$`) // read only
-
+// checkTopic looks at the shape only: whether a topic exists is not checked (guide: "Set Vault Notification Configuration").
 func checkTopic(topic string) error {
-	if !topicARN.MatchString(topic) {
+	if !notify.IsTopic(topic) {
 		return fault.New(fault.Invalid, "Invalid SNS topic: %q is not the ARN of a topic, like arn:aws:sns:us-east-1:123456789012:restores", topic)
 	}
 	return nil

@@ -72,8 +72,8 @@ func compact(document any) ([]byte, error) {
 // subject is what the original service sends. Receivers do not depend on it.
 const subject = "Notification From Amazon Glacier Service"
 
-// Deliver sends the messages that are due. What cannot be sent is tried again later, and given up after a time. It returns when the next one is due, the zero time if none
-// is waiting. A topic whose target is slow, or does not answer, keeps others waiting for no longer than a turn. One call at a time.
+// Deliver sends the messages that are due. What cannot be sent is tried again later, and given up after a time. It returns when the next one is due, the
+// zero time if none is waiting. A topic whose target is slow, or does not answer, keeps others waiting for no longer than a turn. One call at a time.
 func (s *Service) Deliver(ctx context.Context, send func(context.Context, notify.Notice) error) (time.Time, error) {
 	for {
 		var due []catalogue.Notice
@@ -179,21 +179,8 @@ type Notice struct {
 
 // Notices calls fn for every message that was not delivered, the oldest first.
 func (s *Service) Notices(ctx context.Context, fn func(Notice) error) error {
-	last := catalogue.Notice{CreatedAt: time.UnixMilli(0)}
-	return eachPage(func() (int, error) {
-		var list []catalogue.Notice
-		err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-			list, err = tx.NoticesAfter(last, batch)
-			return err
-		})
-		for _, n := range list {
-			last = n
-			if err == nil {
-				err = fn(describeNotice(n))
-			}
-		}
-		return len(list), err
-	})
+	view := func(read func(*catalogue.Tx) error) error { return s.rows.View(ctx, read) }
+	return eachRow(view, (*catalogue.Tx).NoticesAfter, func(n catalogue.Notice) error { return fn(describeNotice(n)) })
 }
 
 func describeNotice(n catalogue.Notice) Notice {

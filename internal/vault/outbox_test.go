@@ -162,7 +162,7 @@ func TestGivenUpIsForgotten(t *testing.T) {
 	for _, c := range []struct {
 		pass time.Duration
 		want int
-	}{{keepGivenUp, 2}, {time.Second, 1}} {
+	}{{keepGivenUp + s.NoticeGiveUp, 2}, {time.Second, 1}} {
 		o.clock.move(c.pass)
 		check(t, o.Expire(t.Context()))
 		if list := o.waiting(t); len(list) != c.want {

@@ -3,11 +3,29 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 
+	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
 )
+
+// checkPolicy holds the text of a policy for a vault against the language and the limits. what is "access" or "lock".
+func (s *Service) checkPolicy(ref Ref, text *string, what string) error {
+	if text == nil {
+		return missing("Policy")
+	}
+	invalid := fmt.Sprintf("The specified vault %s policy is invalid. Provide a valid policy.", what)
+	if len(*text) > protocol.MaxPolicy {
+		return fault.New(fault.Invalid, "%s It has %d bytes, the limit is %d", invalid, len(*text), protocol.MaxPolicy)
+	}
+	if _, err := access.ParseVaultPolicy(*text, s.ARN(ref)); err != nil {
+		return fault.New(fault.Invalid, "%s %v", invalid, err)
+	}
+	return nil
+}
 
 // SetVaultAccessPolicy replaces the access policy of a vault. A policy that is not valid changes nothing.
 func (s *Service) SetVaultAccessPolicy(ctx context.Context, ref Ref, policy *string) error {
@@ -69,8 +87,8 @@ func checkRetrievalPolicy(rules []RetrievalRule) (p catalogue.RetrievalPolicy, e
 	case *strategy == protocol.StrategyBytesPerHour && limit == nil:
 		return p, missing("BytesPerHour")
 	case *strategy == protocol.StrategyBytesPerHour:
-		n, ok := positive(*limit)
-		if !ok {
+		n, err := strconv.ParseInt(*limit, 10, 64)
+		if err != nil || n < 1 {
 			return p, fault.New(fault.Invalid, "Invalid BytesPerHour: %s is not between 1 and 9223372036854775807", *limit)
 		}
 		return catalogue.RetrievalPolicy{Strategy: *strategy, BytesPerHour: &n}, nil

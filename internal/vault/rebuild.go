@@ -75,6 +75,7 @@ type builder struct {
 }
 
 func (b *builder) update(fn func(*catalogue.Tx) error) error { return b.s.rows.Update(b.ctx, fn) }
+func (b *builder) view(fn func(*catalogue.Tx) error) error   { return b.s.rows.View(b.ctx, fn) }
 
 func (b *builder) progress(what string, done, total int) {
 	if b.Progress != nil {
@@ -124,7 +125,7 @@ func (b *builder) damage(d store.Damage) error {
 	}
 	if x, err := b.s.bytes.Stat(b.ctx, d.Place); err == nil && l.Archive != "" {
 		known := false
-		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+		err := b.view(func(tx *catalogue.Tx) (err error) {
 			known, err = tx.WasKnown(l.Archive)
 			return err
 		})
@@ -134,7 +135,7 @@ func (b *builder) damage(d store.Damage) error {
 		return b.record(x)
 	}
 	var f catalogue.Found
-	err = b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+	err = b.view(func(tx *catalogue.Tx) (err error) {
 		f, err = tx.KnownAt(string(d.Place))
 		return err
 	})
@@ -234,7 +235,7 @@ func (b *builder) restoreLocks() error {
 }
 
 func (b *builder) restoreTime() error {
-	err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) error {
+	err := b.view(func(tx *catalogue.Tx) error {
 		_, err := tx.LockClock()
 		return err
 	})
@@ -272,27 +273,15 @@ func (b *builder) restoreLock(x store.Extent) error {
 
 // rewriteLocks writes the locks to the medium that only the copy of the catalogue has.
 func (b *builder) rewriteLocks() error {
-	last := ""
-	return eachPage(func() (int, error) {
-		var list []catalogue.Lock
-		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
-			list, err = tx.LocksAfter(last, batch)
-			return err
-		})
-		for _, l := range list {
-			last = l.ID
-			b.done.Locks++
-			if err == nil {
-				err = b.rewriteLock(l)
-			}
-		}
-		return len(list), err
+	return eachRow(b.view, locksAfter, func(l catalogue.Lock) error {
+		b.done.Locks++
+		return b.rewriteLock(l)
 	})
 }
 
 func (b *builder) rewriteLock(l catalogue.Lock) error {
 	found := false
-	err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+	err := b.view(func(tx *catalogue.Tx) (err error) {
 		found, err = tx.WasFound(*l.Place)
 		return err
 	})
@@ -312,22 +301,15 @@ func (b *builder) rewriteLock(l catalogue.Lock) error {
 
 // manifests makes rows of multipart archives.
 func (b *builder) manifests() error {
-	last, n := "", 0
-	return eachPage(func() (int, error) {
-		var list []catalogue.Found
-		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
-			list, err = tx.FoundManifests(last, batch)
-			return err
-		})
-		for _, m := range list {
-			last = m.Place
-			if err == nil {
-				err = b.manifest(m)
-			}
+	n := 0
+	after := func(tx *catalogue.Tx, last catalogue.Found, limit int) ([]catalogue.Found, error) {
+		return tx.FoundManifests(last.Place, limit)
+	}
+	return eachRow(b.view, after, func(m catalogue.Found) error {
+		if n++; n%batch == 0 {
+			b.progress("multipart archives", n, 0)
 		}
-		n += len(list)
-		b.progress("multipart archives", n, 0)
-		return len(list), err
+		return b.manifest(m)
 	})
 }
 
@@ -338,7 +320,7 @@ func (b *builder) manifest(m catalogue.Found) error {
 		if err := b.broken(m, err); err != nil {
 			return err
 		}
-		err = b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) { // the copy of the catalogue may know the parts
+		err = b.view(func(tx *catalogue.Tx) (err error) { // the copy of the catalogue may know the parts
 			whole, parts, err = tx.KnownParts(m.Archive, m.Upload)
 			return err
 		})
@@ -429,9 +411,7 @@ func parseManifestLine(text []byte) (catalogue.Part, error) {
 
 // report counts, and names what is missing.
 func (b *builder) report() error {
-	var missing []catalogue.Archive
-	last := ""
-	err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
+	err := b.view(func(tx *catalogue.Tx) (err error) {
 		if b.done.Accounts, err = tx.FoundAccounts(); err != nil {
 			return err
 		}
@@ -443,18 +423,11 @@ func (b *builder) report() error {
 	if err != nil {
 		return err
 	}
-	return eachPage(func() (int, error) {
-		err := b.s.rows.View(b.ctx, func(tx *catalogue.Tx) (err error) {
-			missing, err = tx.MissingArchives(last, batch)
-			return err
-		})
-		for _, a := range missing {
-			last = a.ID
-			if err == nil {
-				err = b.Report(Finding{Severity: Wrong, Archive: a.ID, Problem: fmt.Sprintf(
-					"the copy of the catalogue has this archive (%q, %d bytes, of %s), the medium has not, nor does it say that it was deleted", a.Description, a.Size, timestamp(a.CreatedAt))})
-			}
-		}
-		return len(missing), err
+	after := func(tx *catalogue.Tx, last catalogue.Archive, limit int) ([]catalogue.Archive, error) {
+		return tx.MissingArchives(last.ID, limit)
+	}
+	return eachRow(b.view, after, func(a catalogue.Archive) error {
+		return b.Report(Finding{Severity: Wrong, Archive: a.ID, Problem: fmt.Sprintf(
+			"the copy of the catalogue has this archive (%q, %d bytes, of %s), the medium has not, nor does it say that it was deleted", a.Description, a.Size, timestamp(a.CreatedAt))})
 	})
 }

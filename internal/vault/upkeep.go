@@ -121,7 +121,7 @@ func (s *Service) refOf(ctx context.Context, vault int64) (ref Ref, err error) {
 func (s *Service) Expire(ctx context.Context) error {
 	now := s.now()
 	jobs, idle, ended := now.Add(-s.settings.LongestRequest), now.Add(-s.settings.IdleUpload), now.Add(-s.settings.RepeatWindow)
-	if err := s.forgetRules(ctx, now); err != nil {
+	if err := s.forgetOld(ctx, now); err != nil {
 		return err
 	}
 	for {
@@ -148,11 +148,11 @@ func (s *Service) Expire(ctx context.Context) error {
 	}
 }
 
-// forgetRules removes what limits and notices need no more. It is little, and the next time goes on.
-func (s *Service) forgetRules(ctx context.Context, now time.Time) error {
+// forgetOld removes what limits and notices need no more. It is little, and the next time goes on.
+func (s *Service) forgetOld(ctx context.Context, now time.Time) error {
 	old := false
 	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-		old, err = tx.OldRules(now.Add(-keepRetrievals), now.Add(-keepGivenUp))
+		old, err = tx.Forgettable(now.Add(-keepRetrievals), now.Add(-keepGivenUp - s.settings.NoticeGiveUp))
 		return err
 	})
 	if err != nil || !old {
@@ -162,12 +162,9 @@ func (s *Service) forgetRules(ctx context.Context, now time.Time) error {
 		if err := tx.ForgetRetrievals(now.Add(-keepRetrievals), batch); err != nil {
 			return err
 		}
-		return tx.ForgetNotices(now.Add(-keepGivenUp), batch)
+		return tx.ForgetNotices(now.Add(-keepGivenUp - s.settings.NoticeGiveUp), batch)
 	})
 }
-
-// keepRetrievals is farther back than any limit looks.
-const keepRetrievals = 48 * time.Hour
 
 // TakeInventories makes the inventories that are due, when inventories are made at intervals.
 func (s *Service) TakeInventories(ctx context.Context) error {

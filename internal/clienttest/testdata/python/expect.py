@@ -3,6 +3,8 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import tempfile
 import time
 import urllib.request
 
@@ -11,6 +13,7 @@ ACCOUNT = os.environ['MORAINE_ACCOUNT']
 REGION = os.environ['AWS_DEFAULT_REGION']
 
 ARCHIVE_ID = r'[A-Za-z0-9_][A-Za-z0-9_-]{137}'
+LOCK_ID = r'[A-Za-z0-9_][A-Za-z0-9_-]{23}'  # of locks and units of capacity
 SHORT_ID = r'[A-Za-z0-9_][A-Za-z0-9_-]{91}'  # of uploads and jobs
 REQUEST_ID = r'[A-Za-z0-9_-]{47}'
 TIMESTAMP = r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z'
@@ -67,6 +70,26 @@ def tree_hash(data):
         pairs = [level[i:i + 2] for i in range(0, len(level), 2)]
         level = [hashlib.sha256(b''.join(p)).digest() if len(p) == 2 else p[0] for p in pairs]
     return level[0].hex()
+
+
+def moraine(*args):
+    """Runs `moraine admin` on the data of the server, which goes on running; returns what it prints."""
+    done = subprocess.run(['moraine', 'admin'] + list(args) + ['--json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode != 0:
+        raise AssertionError('moraine admin %s: exit code %d: %s' % (args, done.returncode, done.stderr.decode()))
+    return json.loads(done.stdout.decode())
+
+
+def document(*statements):
+    """A policy."""
+    return json.dumps({'Version': '2012-10-17', 'Statement': statements})
+
+
+def file_of(text):
+    """Writes a file and returns its name."""
+    with tempfile.NamedTemporaryFile('w', delete=False) as f:
+        f.write(text)
+    return f.name
 
 
 def advance(duration):

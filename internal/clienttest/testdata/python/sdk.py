@@ -19,6 +19,13 @@ def client(config=ONCE, **kwargs):
     return session(**kwargs).client('glacier', endpoint_url=os.environ['MORAINE_ENDPOINT'], config=config)
 
 
+def of(key):
+    """What a client takes of a key that `moraine admin` has printed, by the names of either of its forms."""
+    names = {'aws_access_key_id': ('access_key_id', 'AccessKeyId'), 'aws_secret_access_key': ('secret_access_key', 'SecretAccessKey'),
+             'aws_session_token': ('', 'SessionToken')}
+    return {name: key.get(one) or key.get(other) for name, (one, other) in names.items()}
+
+
 def resource():
     return session().resource('glacier', endpoint_url=os.environ['MORAINE_ENDPOINT'], config=ONCE)
 
