@@ -63,7 +63,7 @@ class Volume:
         need(sealed(header, b"MREC"), "the record header is damaged or was never written")
         kind, length, number, size, created, identity = struct.unpack("<4xB3xIIQq16s16x", header)
         limits = 1 <= kind <= (5 if self.shared else 3) and length <= 1 << 16 and size <= 1 << 50
-        need(limits and not any(header[5:8] + header[48:60]) and (self.shared or number == 0), "the record header has impossible values")
+        need(limits and not any(header[5:8] + header[56:60]) and (self.shared or number == 0), "the record header has impossible values")
         at, trailer = offset + 64 + length, 32 * -(-size // MIB) + 88
         need(at + size + trailer <= self.size, "the record is cut off")
         label, tail = self.read(offset + 64, length), self.read(at + size, trailer)

@@ -7,12 +7,14 @@ import "sync"
 type Cache struct {
 	mu   sync.Mutex
 	read map[cached]*Policy // guarded by mu
+	size int                // guarded by mu: bytes of their texts
 }
 
 type cached struct{ text, vault string }
 
-// cacheLimit is how many policies are kept. When there are more, all are forgotten: most come back with the next requests.
-const cacheLimit = 256
+// cacheLimit is how many bytes of text the policies have that are kept: a policy takes up to 60 times its text. When there are more, all are forgotten: most come back with the next
+// requests.
+const cacheLimit = 256 << 10
 
 // Identity is ParseIdentityPolicy.
 func (c *Cache) Identity(text string) (*Policy, error) {
@@ -37,8 +39,8 @@ func (c *Cache) get(key cached, parse func() (*Policy, error)) (*Policy, error) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.read == nil || len(c.read) >= cacheLimit {
-		c.read = make(map[cached]*Policy)
+	if c.size += len(key.text) + len(key.vault); c.read == nil || c.size > cacheLimit {
+		c.read, c.size = make(map[cached]*Policy), len(key.text)+len(key.vault)
 	}
 	c.read[key] = p
 	return p, nil

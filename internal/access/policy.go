@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -230,10 +229,13 @@ func (s *statement) parseConditions(o object, k kind) error {
 		if err != nil {
 			return err
 		}
-		for i, key := range keys {
-			if slices.ContainsFunc(keys[:i], func(other member) bool { return normalKey(other.name) == normalKey(key.name) }) {
-				return op.wrong("it has %q twice, in different spellings", normalKey(key.name))
+		seen := map[string]bool{}
+		for _, key := range keys {
+			name := normalKey(key.name)
+			if seen[name] {
+				return op.wrong("it has %q twice, in different spellings", name)
 			}
+			seen[name] = true
 			if err := c.parse(key, k); err != nil {
 				return err
 			}

@@ -61,6 +61,87 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestTwoProcesses writes by two logs of one file, as the server and a command do, while it is set aside again and again.
+func TestTwoProcesses(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	var all sync.WaitGroup
+	const lines = 500
+	for w := range 3 {
+		all.Go(func() {
+			log := audit.Open(path, 20_000, 0)
+			for i := range lines {
+				if err := log.Write(audit.Entry{RequestID: fmt.Sprintf("%d-%d", w, i), Message: strings.Repeat("x", i%300)}); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := log.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	seen := map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(dir, "audit*"))
+	if err != nil || len(files) < 10 {
+		t.Fatalf("there are %d files, %v", len(files), err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(b) {
+			var e audit.Entry
+			if err := json.Unmarshal(line, &e); err != nil {
+				t.Fatalf("%s has the line %q: %v", f, line, err)
+			}
+			seen[e.RequestID] = true
+		}
+	}
+	if len(seen) != 3*lines {
+		t.Errorf("%d lines of %d are there", len(seen), 3*lines)
+	}
+}
+
+// TestKeep keeps no more files than it is told to.
+func TestKeep(t *testing.T) {
+	dir := t.TempDir()
+	log := audit.Open(filepath.Join(dir, "audit.log"), 500, 2)
+	defer log.Close()
+	for i := range 50 {
+		if err := log.Write(audit.Entry{RequestID: fmt.Sprint(i), Message: strings.Repeat("x", 100)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "audit*"))
+	if err != nil || len(files) != 3 {
+		t.Errorf("there are %q, %v, want three files", files, err)
+	}
+}
+
+// TestFlood writes about very many callers that nobody knows: not all of them, and it is said how many not. Others are all written.
+func TestFlood(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	log := audit.Open(path, 1<<30, 0)
+	defer log.Close()
+	for range 2000 {
+		for _, decision := range []string{audit.Unauthenticated, audit.Denied} {
+			if err := log.Write(audit.Entry{Decision: decision}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown, denied := strings.Count(string(b), `"unauthenticated"`), strings.Count(string(b), `"denied"`)
+	if denied != 2000 || unknown < 100 || unknown > 1000 {
+		t.Errorf("there are %d lines about denials and %d about callers that nobody knows", denied, unknown)
+	}
+}
+
 // TestEmptyFields holds that what is not known is left out.
 func TestEmptyFields(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")

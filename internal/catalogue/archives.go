@@ -10,14 +10,14 @@ type Archive struct {
 	Size        int64
 	TreeHash    []byte
 	Description string
-	Added       int64   // number of the vault's change that added it; set by InsertArchive
-	Place       string  // of the payload, or of the manifest when UploadID is set
-	UploadID    *string // whose parts the archive consists of
-	Skew        int64   // seconds by which CreatedAt is ahead of the lock time
+	Added       int64         // number of the vault's change that added it; set by InsertArchive
+	Place       string        // of the payload, or of the manifest when UploadID is set
+	UploadID    *string       // whose parts the archive consists of
+	Skew        time.Duration // by how much CreatedAt is ahead of the lock time
 }
 
 func (a *Archive) fields() []any {
-	return []any{&a.ID, &a.VaultID, moment{&a.CreatedAt}, &a.Size, &a.TreeHash, &a.Description, &a.Added, &a.Place, &a.UploadID, &a.Skew}
+	return []any{&a.ID, &a.VaultID, moment{&a.CreatedAt}, &a.Size, &a.TreeHash, &a.Description, &a.Added, &a.Place, &a.UploadID, span{&a.Skew}}
 }
 
 const archiveColumns = `archive_id, vault_id, created_at, size, tree_hash, description, added, place, upload_id, skew`
@@ -29,7 +29,7 @@ func (tx *Tx) InsertArchive(a Archive) error {
 		return err
 	}
 	return tx.exec(`INSERT INTO archives (`+archiveColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		a.ID, a.VaultID, millis(a.CreatedAt), a.Size, a.TreeHash, a.Description, added, a.Place, a.UploadID, a.Skew)
+		a.ID, a.VaultID, millis(a.CreatedAt), a.Size, a.TreeHash, a.Description, added, a.Place, a.UploadID, a.Skew.Milliseconds())
 }
 
 // Archive returns the archive with an id, whatever vault it is in.

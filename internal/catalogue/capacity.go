@@ -45,10 +45,17 @@ func (tx *Tx) InsertRetrieval(r Retrieval) error {
 	return tx.exec(`INSERT INTO retrievals (`+retrievalColumns+`) VALUES ($1, $2, $3, $4, $5)`, r.JobID, r.AccountID, r.Tier, millis(r.StartedAt), r.Bytes)
 }
 
-// Retrievals returns the retrievals of an account and tier that started after a moment, the oldest first.
-func (tx *Tx) Retrievals(account, tier string, after time.Time) ([]Retrieval, error) {
+// Retrieved returns how many retrievals of an account and tier started after a moment, and the sum of their bytes, of each the share-th part, rounded up.
+func (tx *Tx) Retrieved(account, tier string, after time.Time, share int64) (n, bytes int64, err error) {
+	err = tx.scan([]any{&n, &bytes}, `SELECT COUNT(*), COALESCE(SUM((bytes + $4 - 1) / $4), 0) FROM retrievals
+		WHERE account_id = $1 AND tier = $2 AND started_at > $3`, account, tier, millis(after), share)
+	return n, bytes, err
+}
+
+// Retrievals returns up to limit retrievals of an account and tier that started after a moment, the oldest first.
+func (tx *Tx) Retrievals(account, tier string, after time.Time, limit int) ([]Retrieval, error) {
 	return all[Retrieval](tx, `SELECT `+retrievalColumns+` FROM retrievals WHERE account_id = $1 AND tier = $2 AND started_at > $3
-		ORDER BY started_at, job_id`, account, tier, millis(after))
+		ORDER BY started_at, job_id LIMIT $4`, account, tier, millis(after), limit)
 }
 
 // ForgetRetrievals removes up to limit retrievals that started at or before a moment.

@@ -109,6 +109,18 @@ func (m moment) Scan(v any) error {
 	return nil
 }
 
+// span reads a column of milliseconds into a duration.
+type span struct{ d *time.Duration }
+
+func (s span) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a span is a number of milliseconds, not %T", v)
+	}
+	*s.d = time.Duration(n) * time.Millisecond
+	return nil
+}
+
 // millis is the value of a column for a time; the zero time is null.
 func millis(t time.Time) any {
 	if t.IsZero() {

@@ -11,13 +11,14 @@ type Lock struct {
 	LockTime  time.Time // the same by the time that nobody can set
 	Settable  bool      // made while tests could set the clock
 	Place     *string   // of its record on the medium; nil: in progress
+	Number    int64     // of that record
 }
 
 func (l *Lock) fields() []any {
-	return []any{&l.VaultID, &l.ID, &l.Policy, moment{&l.CreatedAt}, moment{&l.LockTime}, &l.Settable, &l.Place}
+	return []any{&l.VaultID, &l.ID, &l.Policy, moment{&l.CreatedAt}, moment{&l.LockTime}, &l.Settable, &l.Place, &l.Number}
 }
 
-const lockColumns = `vault_id, lock_id, policy, created_at, lock_time, settable, place`
+const lockColumns = `vault_id, lock_id, policy, created_at, lock_time, settable, place, number`
 
 // Lock returns the lock of a vault, ErrNotFound if it has none.
 func (tx *Tx) Lock(vault int64) (Lock, error) {
@@ -37,6 +38,18 @@ func (tx *Tx) InsertLock(l Lock) error {
 // lock in progress.
 func (tx *Tx) CompleteLock(vault int64, id, place string, settable bool) error {
 	return tx.execOne(`UPDATE vault_locks SET place = $3, settable = $4 WHERE vault_id = $1 AND lock_id = $2 AND place IS NULL`, vault, id, place, oneIf(settable))
+}
+
+// RenewLock makes a complete lock refer to another record, with the next number, and releases the one before. ErrNotFound: it has another number.
+func (tx *Tx) RenewLock(l Lock, place string) error {
+	now, err := tx.Lock(l.VaultID) // a compaction may have moved the record
+	if err != nil {
+		return err
+	}
+	if err := tx.execOne(`UPDATE vault_locks SET place = $3, number = number + 1 WHERE vault_id = $1 AND number = $2 AND place IS NOT NULL`, l.VaultID, l.Number, place); err != nil {
+		return err
+	}
+	return tx.Release(*now.Place)
 }
 
 // DeleteLock removes the lock of a vault if it is in progress: one that is complete goes with its vault only.
@@ -69,6 +82,9 @@ func (tx *Tx) LockClock() (c LockClock, err error) {
 	c.Uptime = time.Duration(uptime) * time.Millisecond
 	return c, err
 }
+
+// ForgetLockClock is for a rebuild that does not believe what a copy has: SaveLockClock begins anew.
+func (tx *Tx) ForgetLockClock() error { return tx.exec(`DELETE FROM lock_clock`) }
 
 // SaveLockClock saves the time that nobody can set. It never goes back.
 func (tx *Tx) SaveLockClock(c LockClock) error {

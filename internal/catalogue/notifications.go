@@ -31,10 +31,24 @@ func (tx *Tx) InsertNotice(n Notice) error {
 		n.ID, n.AccountID, n.Topic, n.Message, millis(n.CreatedAt), n.Attempts, millis(n.NextAt), n.LastError)
 }
 
-// DueNotices returns the messages that are to be delivered at a moment, those first that have waited longest, but no more than limit for each topic.
-func (tx *Tx) DueNotices(at time.Time, limit int) ([]Notice, error) {
-	return all[Notice](tx, `SELECT `+noticeColumns+` FROM (SELECT `+noticeColumns+`, ROW_NUMBER() OVER (PARTITION BY topic ORDER BY next_at, notice_id) AS turn
-		FROM notices WHERE next_at <= $1) AS due WHERE turn <= $2 ORDER BY next_at, notice_id LIMIT 1000`, millis(at), limit)
+// DueTopics returns up to limit topics after one, by name, that have messages to be delivered at a moment. One that is to be delivered later than a second moment was made under a clock that
+// was ahead, and is due.
+func (tx *Tx) DueTopics(at, never time.Time, after string, limit int) (topics []string, err error) {
+	err = each(tx, func(t topic) error {
+		topics = append(topics, string(t))
+		return nil
+	}, `SELECT DISTINCT topic FROM notices WHERE next_at IS NOT NULL AND (next_at <= $1 OR next_at > $2) AND topic > $3 ORDER BY topic LIMIT $4`, millis(at), millis(never), after, limit)
+	return topics, err
+}
+
+type topic string
+
+func (t *topic) fields() []any { return []any{(*string)(t)} }
+
+// DueNotices returns up to limit messages of a topic that DueTopics means, those first that have waited longest.
+func (tx *Tx) DueNotices(topic string, at, never time.Time, limit int) ([]Notice, error) {
+	return all[Notice](tx, `SELECT `+noticeColumns+` FROM notices WHERE topic = $1 AND next_at IS NOT NULL AND (next_at <= $2 OR next_at > $3)
+		ORDER BY next_at, notice_id LIMIT $4`, topic, millis(at), millis(never), limit)
 }
 
 // NextNotice returns when the next message is to be delivered, the zero time if none is waiting.

@@ -19,12 +19,12 @@ type Found struct {
 	CreatedAt   time.Time // of a tombstone: of the deletion
 	Size        int64
 	TreeHash    []byte
-	Skew        int64 // of an archive, as in Archive
+	Skew        time.Duration // as in Archive
 }
 
 func (f *Found) fields() []any {
 	return []any{
-		&f.Place, &f.What, &f.Account, &f.Vault, &f.Archive, &f.Upload, &f.First, &f.PartSize, &f.Description, moment{&f.CreatedAt}, &f.Size, &f.TreeHash, &f.Skew,
+		&f.Place, &f.What, &f.Account, &f.Vault, &f.Archive, &f.Upload, &f.First, &f.PartSize, &f.Description, moment{&f.CreatedAt}, &f.Size, &f.TreeHash, span{&f.Skew},
 	}
 }
 
@@ -64,7 +64,7 @@ func (tx *Tx) StartRebuild() error {
 // AddFound adds a record.
 func (tx *Tx) AddFound(f Found) error {
 	return tx.exec(`INSERT INTO found (`+foundColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		f.Place, f.What, f.Account, f.Vault, f.Archive, f.Upload, f.First, f.PartSize, f.Description, millis(f.CreatedAt), f.Size, f.TreeHash, f.Skew)
+		f.Place, f.What, f.Account, f.Vault, f.Archive, f.Upload, f.First, f.PartSize, f.Description, millis(f.CreatedAt), f.Size, f.TreeHash, f.Skew.Milliseconds())
 }
 
 // IndexFound makes what follows fast.
@@ -152,14 +152,14 @@ func (tx *Tx) FoundPart(upload string, first int64, tree []byte) (Found, error) 
 		upload, first, tree)
 }
 
-// RestoreLock makes a lock that was found on the medium that of its vault: for ever, as it was. One that the vault has already stays if it is another and
-// was made later.
-func (tx *Tx) RestoreLock(l Lock) error {
+// RestoreLock makes a lock that was found on the medium that of its vault: for ever, as it was, with the tags that the vault had. It does nothing if the vault has a complete lock that
+// was initiated later, or a later record of the same.
+func (tx *Tx) RestoreLock(l Lock, tags map[string]string) error {
 	has, err := tx.Lock(l.VaultID)
 	if err := noRow(err); err != nil {
 		return err
 	}
-	if err == nil && has.ID != l.ID && has.Place != nil && has.CreatedAt.After(l.CreatedAt) {
+	if err == nil && has.Place != nil && (has.LockTime.After(l.LockTime) || has.ID == l.ID && has.Number > l.Number) {
 		return nil
 	}
 	if err := tx.exec(`DELETE FROM vault_locks WHERE vault_id = $1`, l.VaultID); err != nil {
@@ -168,7 +168,13 @@ func (tx *Tx) RestoreLock(l Lock) error {
 	if err := tx.InsertLock(l); err != nil {
 		return err
 	}
-	return tx.CompleteLock(l.VaultID, l.ID, *l.Place, l.Settable)
+	if err := tx.CompleteLock(l.VaultID, l.ID, *l.Place, l.Settable); err != nil {
+		return err
+	}
+	if err := tx.exec(`UPDATE vault_locks SET number = $2 WHERE vault_id = $1`, l.VaultID, l.Number); err != nil {
+		return err
+	}
+	return tx.ReplaceTags(l.VaultID, tags)
 }
 
 // WasFound reports whether there is a record at a place.
@@ -210,7 +216,7 @@ func (tx *Tx) InsertAssembled(m Found, size int64, tree []byte, parts []Part) er
 		return err
 	}
 	return tx.exec(`INSERT INTO archives (`+archiveColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9)`,
-		m.Archive, v.ID, millis(m.CreatedAt), size, tree, m.Description, m.Place, m.Upload, m.Skew)
+		m.Archive, v.ID, millis(m.CreatedAt), size, tree, m.Description, m.Place, m.Upload, m.Skew.Milliseconds())
 }
 
 // InsertFoundUploads makes rows of uploads that are not complete, and of their parts: of several for one offset the youngest counts.
@@ -263,7 +269,6 @@ func (tx *Tx) ReleaseFound() error {
 		`SELECT place, 0 AS tombstone FROM found f WHERE what = 'part' AND ` + unused + ` AND $1 = 3
 			AND EXISTS (SELECT 1 FROM parts p WHERE p.upload_id = f.upload_id AND p.first = f.first AND p.tree_hash = f.tree_hash)`,
 		`SELECT place, 1 AS tombstone FROM found f WHERE what = 'deleted' AND ` + unused + ` AND $1 = 4`,
-		`SELECT place, 0 AS tombstone FROM found f WHERE what = 'lock' AND $1 = 5 AND NOT EXISTS (SELECT 1 FROM vault_locks l WHERE l.place = f.place)`,
 	} {
 		if err := tx.releaseAll(places, i); err != nil {
 			return err

@@ -79,8 +79,11 @@ func (c *Clock) Reading() Reading {
 	return c.last
 }
 
-// Skew returns by how much the machine's clock is ahead of the lock time.
-func (c *Clock) Skew() time.Duration { return c.Now().Sub(c.LockTime()) }
+// Stamp returns the time of the machine, and by how much it is ahead of the lock time.
+func (c *Clock) Stamp() (now time.Time, skew time.Duration) {
+	now = c.Now()
+	return now, now.Sub(c.LockTime())
+}
 
 // Move is for tests that let time pass: both times go forward. Only Now goes back.
 func (c *Clock) Move(by time.Duration) {

@@ -85,7 +85,7 @@ func TestMove(t *testing.T) {
 	if got, want := l.LockTime(), start.Add(5*hour); !got.Equal(want) {
 		t.Errorf("the lock time is %s, want %s", got, want)
 	}
-	if got, want := l.Skew(), -3*hour; got != want {
-		t.Errorf("the skew is %s, want %s", got, want)
+	if now, skew := l.Stamp(); skew != -3*hour || !now.Equal(l.Now()) {
+		t.Errorf("the stamp is %s, %s", now, skew)
 	}
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,10 +19,7 @@ import (
 
 // machine is this machine, with a clock that tests can replace. Its uptime counts while it sleeps, and no clock that is set changes it (clock_gettime(2), CLOCK_BOOTTIME).
 func machine(now func() time.Time) clock.Machine {
-	boot := "unknown"
-	if b, err := vfs.OS().ReadFile("/proc/sys/kernel/random/boot_id"); err == nil { // proc(5)
-		boot = strings.TrimSpace(string(b))
-	}
+	boot := bootName()
 	return clock.Machine{Now: now, Uptime: func() (string, time.Duration) {
 		var up unix.Timespec
 		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
@@ -29,6 +27,20 @@ func machine(now func() time.Time) clock.Machine {
 		}
 		return boot, time.Duration(up.Nano())
 	}}
+}
+
+// bootName names this start of the machine (proc(5)). A time namespace has an uptime of its own, which whoever makes it chooses: another one counts as another start
+// (time_namespaces(7)). Where nothing names the start, every process is one.
+func bootName() string {
+	id, err := vfs.OS().ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return rand.Text()
+	}
+	offsets, err := vfs.OS().ReadFile("/proc/self/timens_offsets")
+	if err != nil {
+		offsets = nil // a kernel without them
+	}
+	return strings.Join(strings.Fields(string(id)+" "+string(offsets)), " ")
 }
 
 // restoreTime makes the lock time go on from what the catalogue has.
@@ -45,17 +57,14 @@ func (s *stores) restoreTime(ctx context.Context) error {
 		return err
 	}
 	s.times.Restore(clock.Reading{Time: last.Time, Boot: last.Boot, Uptime: last.Uptime})
-	if skew := s.times.Skew().Round(time.Second); skew.Abs() > time.Minute {
-		s.log.Info("locks and ages of archives go by the time that this server has run, not by the clock of the machine", "clock_ahead_by", skew)
+	if _, skew := s.times.Stamp(); skew.Abs() > time.Minute {
+		s.log.Info("locks and ages of archives go by the time that this server has run, not by the clock of the machine", "clock_ahead_by", skew.Round(time.Second))
 	}
 	return nil
 }
 
 // checkSettable refuses to let tests set the clock of a store with locks that were made in earnest.
 func (s *stores) checkSettable(ctx context.Context) error {
-	if !s.config.Clock {
-		return nil
-	}
 	err := s.rows.View(ctx, func(tx *catalogue.Tx) error {
 		v, err := tx.LockedForReal()
 		if err == nil {
@@ -72,12 +81,23 @@ func (s *stores) checkSettable(ctx context.Context) error {
 // clockDoor lets tests set the clock of the service over the admin address.
 type clockDoor struct {
 	times   *clock.Clock
-	changed func() // called after the clock was set
+	may     func(context.Context) error // nil if the clock may be set
+	changed func()                      // called after the clock was set
 }
 
 func (c clockDoor) move(by time.Duration) {
 	c.times.Move(by)
 	c.changed()
+}
+
+// moveFor moves the clock for a request and answers it.
+func (c clockDoor) moveFor(w http.ResponseWriter, r *http.Request, by time.Duration) {
+	if err := c.may(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	c.move(by)
+	c.show(w, r)
 }
 
 // show answers with {"now":"2024-02-29T10:11:12Z"}.
@@ -93,8 +113,7 @@ func (c clockDoor) set(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `the body must be like {"now":"2024-02-29T10:11:12Z"}`, http.StatusBadRequest)
 		return
 	}
-	c.move(body.Now.Sub(c.times.Now()))
-	c.show(w, r)
+	c.moveFor(w, r, body.Now.Sub(c.times.Now()))
 }
 
 // advance lets time pass: POST /clock/advance?by=4h.
@@ -104,6 +123,5 @@ func (c clockDoor) advance(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "by must be a duration, like /clock/advance?by=4h", http.StatusBadRequest)
 		return
 	}
-	c.move(by)
-	c.show(w, r)
+	c.moveFor(w, r, by)
 }

@@ -303,6 +303,23 @@ func TestClockOfAStoreWithLocks(t *testing.T) {
 		emulate(&c.config)
 		c.start(t)
 		c.call(t, 204, "POST", "/lock-policy/"+c.lock, nil)
+		for _, ask := range []string{"POST /clock/advance?by=8761h", `PUT /clock {"now":"2040-01-01T00:00:00Z"}`} {
+			method, rest, _ := strings.Cut(ask, " ")
+			path, body, _ := strings.Cut(rest, " ")
+			req, err := http.NewRequestWithContext(t.Context(), method, c.AdminEndpoint+path, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusConflict {
+				t.Errorf("%s on a store that is locked in earnest: %s", ask, res.Status)
+			}
+		}
+		c.deletes(t, 403)
 		c.stop(t)
 		if _, err := c.open(t); err == nil || !strings.Contains(err.Error(), "is locked") {
 			t.Errorf("a server whose clock can be set starts: %v", err)

@@ -70,8 +70,10 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	if err := d.stores.open(ctx); err != nil {
 		return err
 	}
-	if err := d.checkSettable(ctx); err != nil {
-		return err
+	if d.config.Clock {
+		if err := d.checkSettable(ctx); err != nil {
+			return err
+		}
 	}
 	if d.secrets, err = d.openSecrets(ctx); err != nil {
 		return err
@@ -80,7 +82,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 		return err
 	}
 	d.forgetPlain(ctx)
-	d.clock = clockDoor{d.times, d.service.Poke}
+	d.clock = clockDoor{d.times, d.checkSettable, d.service.Poke}
 	d.tasks, d.endTasks = context.WithCancel(context.Background())
 	if d.worker, err = d.newWorker(); err != nil {
 		return err

@@ -72,7 +72,7 @@ func (s *stores) openBytes() error {
 	}
 	options := volume.Defaults()
 	options.ShareLimit, options.VolumeSize, options.Reserve = int64(s.config.ShareLimit), int64(s.config.VolumeSize), int64(s.config.Reserve)
-	options.Log = s.log
+	options.Log, options.Stamp = s.log, s.times.Stamp
 	bytes, err := volume.Open(s.disk, s.config.StoreDir(), options, s.now)
 	if err != nil {
 		return err

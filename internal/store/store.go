@@ -34,6 +34,7 @@ type Extent struct {
 	Tree    treehash.Hash   // tree hash of the payload
 	Leaves  []treehash.Hash // the SHA-256 of each MiB of it
 	Created time.Time       // when the payload was complete and verified, in milliseconds
+	Skew    time.Duration   // by how much Created is ahead of the time that nobody can set, in milliseconds
 }
 
 // Store keeps records. All methods may be called from several goroutines.

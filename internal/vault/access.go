@@ -92,12 +92,8 @@ func (s *Service) apply(tx *catalogue.Tx, r catalogue.Rules, a *Asked) (err erro
 
 // age returns how many whole days of lock time an archive has been kept.
 func (s *Service) age(a catalogue.Archive) int64 {
-	stored := a.CreatedAt.Add(-time.Duration(a.Skew) * time.Second)
-	return max(0, int64(s.times.LockTime().Sub(stored)/(24*time.Hour)))
+	return max(0, int64(s.times.LockTime().Sub(a.CreatedAt.Add(-a.Skew))/(24*time.Hour)))
 }
-
-// skew returns by how many seconds the date of a record that is stored now will be ahead of the lock time.
-func (s *Service) skew() int64 { return int64(s.times.Skew() / time.Second) }
 
 type askedKey struct{}
 

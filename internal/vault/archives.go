@@ -68,7 +68,7 @@ func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string
 		return "", treehash.Hash{}, err
 	}
 	id := s.newArchiveID()
-	l := label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: id, Description: description, Skew: s.skew()}
+	l := label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: id, Description: description}
 	x, err := s.bytes.Put(ctx, store.Payload, l.encode(), payload)
 	if err != nil {
 		return "", treehash.Hash{}, err
@@ -76,7 +76,7 @@ func (s *Service) UploadArchive(ctx context.Context, ref Ref, description string
 	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		return s.orVaultNotFound(tx.InsertArchive(catalogue.Archive{
 			ID: id, VaultID: vault, CreatedAt: x.Created, Size: x.Size, TreeHash: x.Tree[:],
-			Description: description, Place: string(x.Place), Skew: l.Skew,
+			Description: description, Place: string(x.Place), Skew: x.Skew,
 		}), ref)
 	})
 	s.discardIf(fault.Is(err, fault.NotFound), x.Place) // the vault was deleted meanwhile

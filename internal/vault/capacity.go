@@ -89,17 +89,24 @@ func (s *Service) checkExpedited(tx *catalogue.Tx, r catalogue.Retrieval) error 
 	if limit < 0 {
 		return nil
 	}
-	running, err := tx.Retrievals(r.AccountID, r.Tier, r.StartedAt.Add(-expeditedWindow))
-	if err != nil || len(running) < limit {
+	since := r.StartedAt.Add(-expeditedWindow)
+	n, _, err := tx.Retrieved(r.AccountID, r.Tier, since, 1)
+	if err != nil || n < int64(limit) {
+		return err
+	}
+	running, err := tx.Retrievals(r.AccountID, r.Tier, since, maxNamed)
+	if err != nil {
 		return err
 	}
 	next := "another tier, or provisioned capacity, serves it"
-	if limit > 0 {
-		next = "the next one can start at " + timestamp(running[len(running)-limit].StartedAt.Add(expeditedWindow))
+	if first := int(n) - limit; limit > 0 && first < len(running) {
+		next = "the next one can start at " + timestamp(running[first].StartedAt.Add(expeditedWindow))
 	}
-	return fault.New(fault.InsufficientCapacity, "Insufficient capacity for an Expedited retrieval: %d were started in the last 5 minutes and %d can be; %s",
-		len(running), limit, next)
+	return fault.New(fault.InsufficientCapacity, "Insufficient capacity for an Expedited retrieval: %d were started in the last 5 minutes and %d can be; %s", n, limit, next)
 }
+
+// maxNamed is how many retrievals a refusal looks at, to say when there will be room.
+const maxNamed = 1000
 
 // keepRetrievals is farther back than any limit looks.
 const keepRetrievals = 48 * time.Hour
@@ -149,12 +156,12 @@ func (b budget) ends(r catalogue.Retrieval) time.Time {
 func (b budget) counts(bytes int64) int64 { return (bytes + b.share - 1) / b.share }
 
 func (b budget) check(tx *catalogue.Tx, r catalogue.Retrieval) error {
-	running, err := tx.Retrievals(r.AccountID, r.Tier, b.since)
-	var taken int64
-	for _, o := range running {
-		taken += b.counts(o.Bytes)
-	}
+	_, taken, err := tx.Retrieved(r.AccountID, r.Tier, b.since, b.share)
 	if err != nil || b.counts(r.Bytes) <= b.limit-taken {
+		return err
+	}
+	running, err := tx.Retrievals(r.AccountID, r.Tier, b.since, maxNamed)
+	if err != nil {
 		return err
 	}
 	return fault.New(fault.PolicyEnforced, "InitiateJob request denied by current data retrieval policy. It allows %d bytes %s, of which %d are taken. %s",

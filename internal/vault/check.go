@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
@@ -119,9 +120,10 @@ type reference struct {
 	place string
 	kind  store.Kind
 	label label
-	size  int64  // -1: the row does not say
-	tree  []byte // nil: the row does not say
-	at    int64  // date in milliseconds; 0: the row does not say
+	size  int64         // -1: the row does not say
+	tree  []byte        // nil: the row does not say
+	at    int64         // date in milliseconds; 0: the row does not say
+	skew  time.Duration // of that
 	again finder
 }
 
@@ -165,8 +167,8 @@ func (c *checker) archive(a catalogue.Archive) error {
 		return err
 	}
 	r := reference{
-		place: a.Place, kind: store.Payload, size: a.Size, tree: a.TreeHash, at: a.CreatedAt.UnixMilli(), again: finderOf(a.ID),
-		label: label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: a.ID, Description: a.Description, Skew: a.Skew},
+		place: a.Place, kind: store.Payload, size: a.Size, tree: a.TreeHash, at: a.CreatedAt.UnixMilli(), skew: a.Skew, again: finderOf(a.ID),
+		label: label{What: isArchive, Account: ref.Account, Vault: ref.Name, Archive: a.ID, Description: a.Description},
 	}
 	if a.UploadID == nil {
 		return c.record(r)
@@ -303,10 +305,19 @@ func (c *checker) lock(l catalogue.Lock) error {
 		text, err = c.s.readLock(c.ctx, at)
 		return err
 	})
-	if err == nil && text != textOf(l) && !c.gone(r) {
-		return c.wrong(r, "the record of the lock has not what the catalogue has")
+	if err != nil {
+		return c.ctx.Err() // what cannot be read was reported
 	}
-	return c.ctx.Err() // what cannot be read was reported
+	same := false
+	err = c.view(func(tx *catalogue.Tx) error {
+		now, err := lockedTagsOf(tx, catalogue.Vault{ID: l.VaultID})
+		same = text.equal(textOf(now.lock, now.tags)) || now.lock.Number != l.Number // it has changed meanwhile
+		return err
+	})
+	if err == nil && !same && !c.gone(r) {
+		err = c.wrong(r, "the record of the lock has not what the catalogue has")
+	}
+	return err
 }
 
 // ref returns the vault with a number, nothing if there is none.
@@ -388,8 +399,6 @@ func (r reference) mismatch(x store.Extent) string {
 		l.PartSize, l.Description = 0, ""
 	case isDeleted:
 		l.At = 0
-	case isLock:
-		l.Skew = 0
 	}
 	switch {
 	case x.Kind != r.kind || l != r.label:
@@ -398,7 +407,7 @@ func (r reference) mismatch(x store.Extent) string {
 		return fmt.Sprintf("the record has %d bytes, the catalogue says %d", x.Size, r.size)
 	case r.tree != nil && !bytes.Equal(x.Tree[:], r.tree):
 		return fmt.Sprintf("the record has the tree hash %s, the catalogue says %x", x.Tree, r.tree)
-	case r.at != 0 && x.Created.UnixMilli() != r.at:
+	case r.at != 0 && (x.Created.UnixMilli() != r.at || x.Skew != r.skew):
 		return fmt.Sprintf("the record is of %s, the catalogue says %d ms after 1970", timestamp(x.Created), r.at)
 	}
 	return ""

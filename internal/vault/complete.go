@@ -70,7 +70,7 @@ func (s *Service) complete(ctx context.Context, ref Ref, id string, c completion
 	if err != nil || u.State == catalogue.UploadCompleted {
 		return u.ArchiveID, err
 	}
-	l := label{What: isMultipart, Account: ref.Account, Vault: ref.Name, Archive: u.ArchiveID, Upload: id, Description: u.Description, Skew: s.skew()}
+	l := label{What: isMultipart, Account: ref.Account, Vault: ref.Name, Archive: u.ArchiveID, Upload: id, Description: u.Description}
 	x, err := s.bytes.Put(ctx, store.Manifest, l.encode(), treehash.NewStream(bytes.NewReader(manifest(c, parts)), -1, nil))
 	if err != nil {
 		return "", err
@@ -90,21 +90,21 @@ func (s *Service) complete(ctx context.Context, ref Ref, id string, c completion
 		case now.Revision != u.Revision:
 			return errChanged
 		}
-		return s.finish(tx, now, c, x, l.Skew)
+		return s.finish(tx, now, c, x)
 	})
 	s.discardIf(repeated || errors.Is(err, errChanged) || fault.Is(err, fault.NotFound), x.Place)
 	return u.ArchiveID, err
 }
 
 // finish makes the rows of an archive and its ended upload.
-func (s *Service) finish(tx *catalogue.Tx, u catalogue.Upload, c completion, x store.Extent, skew int64) error {
+func (s *Service) finish(tx *catalogue.Tx, u catalogue.Upload, c completion, x store.Extent) error {
 	u.State, u.EndedAt, u.Size, u.TreeHash = catalogue.UploadCompleted, x.Created, c.size, c.tree[:]
 	if err := tx.EndUpload(u); err != nil {
 		return err
 	}
 	return tx.InsertArchive(catalogue.Archive{
 		ID: u.ArchiveID, VaultID: u.VaultID, CreatedAt: x.Created, Size: c.size, TreeHash: c.tree[:],
-		Description: u.Description, Place: string(x.Place), UploadID: &u.ID, Skew: skew,
+		Description: u.Description, Place: string(x.Place), UploadID: &u.ID, Skew: x.Skew,
 	})
 }
 

@@ -136,6 +136,7 @@ type crash struct {
 	deleted []string          // archives whose deletion was acknowledged
 	offered map[string][]byte // jobs that have succeeded, and what they offer
 	locked  map[string]string // vaults whose lock was acknowledged, and its policy
+	tagged  map[string]string // the tag "a" of those, "" if the last change was not answered
 	dir     string
 }
 
@@ -209,7 +210,8 @@ func (c *crash) reset(t *testing.T) {
 	check(t, err)
 	c.disk, c.rnd = vfstest.New(), rand.New(rand.NewPCG(c.seed, 1))
 	c.clock = &stoppedClock{now: time.Date(2024, 2, 29, 10, 11, 12, 0, time.UTC)}
-	c.kept, c.doubt, c.deleted, c.offered, c.locked = map[string][]byte{}, map[string]bool{}, nil, map[string][]byte{}, map[string]string{}
+	c.kept, c.doubt, c.deleted, c.offered = map[string][]byte{}, map[string]bool{}, nil, map[string][]byte{}
+	c.locked, c.tagged = map[string]string{}, map[string]string{}
 	check(t, c.start())
 	check(t, c.CreateVault(t.Context(), c.ref))
 	c.rows.FailCommits(func() catalogue.CommitFault {
@@ -266,7 +268,7 @@ func (c *crash) work(ctx context.Context) bool {
 	actions := []func(context.Context){
 		c.uploadSmall, c.uploadSmall, c.uploadSmall, c.uploadSmall, c.uploadLarge, c.multipart, c.multipartOfTwo, c.abort,
 		c.deleteAny, c.deleteAny, c.deleteAny, c.deleteAgain, c.jobOnAny, c.inventory, c.timePasses, c.timePasses,
-		c.upkeep, c.sweep, c.compact, c.compact, c.backedUp, c.restart, c.lockAny,
+		c.upkeep, c.sweep, c.compact, c.compact, c.backedUp, c.restart, c.lockAny, c.tagAny,
 	}
 	for range steps {
 		actions[c.rnd.IntN(len(actions))](ctx)
@@ -407,9 +409,26 @@ func (c *crash) lockAny(ctx context.Context) {
 	}
 }
 
+// tagAny changes a tag of a vault that is locked: it is on the medium with the lock.
+func (c *crash) tagAny(ctx context.Context) {
+	name, value := fmt.Sprintf("locked-%d", c.rnd.IntN(3)), fmt.Sprint(c.rnd.IntN(1000))
+	if _, locked := c.locked[name]; !locked {
+		return
+	}
+	c.tagged[name] = ""
+	if c.AddTagsToVault(ctx, Ref{c.ref.Account, name}, map[string]string{"a": value}) == nil {
+		c.tagged[name] = value
+	}
+}
+
 // checkLocks holds the locks against those that were acknowledged.
-func (c *crash) checkLocks(t *testing.T, when string, locked map[string]string) {
+func (c *crash) checkLocks(t *testing.T, when string, locked, tagged map[string]string) {
 	t.Helper()
+	for name, value := range tagged {
+		if d, err := c.ListTagsForVault(t.Context(), Ref{c.ref.Account, name}); err != nil || value != "" && d.Tags["a"] != value {
+			t.Errorf("%s the tags of %s are %v, want %s: %v", when, name, d.Tags, value, err)
+		}
+	}
 	for name, policy := range locked {
 		ref := Ref{c.ref.Account, name}
 		if d, err := c.GetVaultLock(t.Context(), ref); err != nil || d.State != "Locked" || d.Policy != policy {
@@ -486,7 +505,7 @@ func (c *crash) checkPromises(t *testing.T) {
 		_, err := c.InitiateJob(ctx, c.ref, JobParameters{Type: new("archive-retrieval"), ArchiveID: &id})
 		wantFault(t, "retrieve a deleted archive", err, fault.NotFound)
 	}
-	c.checkLocks(t, "after the failure", c.locked)
+	c.checkLocks(t, "after the failure", c.locked, c.tagged)
 	if c.rnd.IntN(4) == 0 {
 		c.checkRebuild(t)
 	}
@@ -513,7 +532,7 @@ func (c *crash) checkRebuild(t *testing.T) {
 	_, err = r.Rebuild(ctx, Inspection{Report: func(Finding) error { return nil }})
 	check(t, err)
 	r.wantSound(t, "after a rebuild")
-	r.checkLocks(t, "after a rebuild", c.locked)
+	r.checkLocks(t, "after a rebuild", c.locked, c.tagged)
 	has := func(id string) (has bool) {
 		check(t, rows.View(ctx, func(tx *catalogue.Tx) error {
 			_, err := tx.Archive(id)

@@ -2,13 +2,11 @@ package vault
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
-	"strings"
+	"fmt"
+	"maps"
 	"time"
 
-	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
@@ -92,12 +90,22 @@ func (s *Service) AbortVaultLock(ctx context.Context, ref Ref) error {
 // CompleteVaultLock makes a lock that is in progress one for ever. When it returns nil, the policy is on the medium too: a catalogue that is made from it has the
 // lock again. Repeating it does nothing.
 func (s *Service) CompleteVaultLock(ctx context.Context, ref Ref, id string) error {
+	for range maxTagChanges {
+		if err := s.tryLock(ctx, ref, id); !errors.Is(err, errChanged) {
+			return errors.Join(err, s.KeepTime(context.WithoutCancel(ctx)))
+		}
+	}
+	return fmt.Errorf("the tags of %s were changed all the while it was to be locked", ref.Name)
+}
+
+func (s *Service) tryLock(ctx context.Context, ref Ref, id string) error {
 	l, err := s.completable(ctx, ref, id)
-	if err != nil || l.Place != nil {
+	if err != nil || l.lock.Place != nil {
 		return err
 	}
-	l.Settable = l.Settable && s.settings.Settable // one that is completed in earnest is meant
-	x, err := s.writeLock(ctx, ref, l)
+	settable := l.lock.Settable && s.settings.Settable // one that is completed in earnest is meant
+	l.lock.Settable = settable
+	x, err := s.writeLock(ctx, ref, l.lock, l.tags)
 	if err != nil {
 		return err
 	}
@@ -108,19 +116,29 @@ func (s *Service) CompleteVaultLock(ctx context.Context, ref Ref, id string) err
 		switch {
 		case err != nil:
 			return err
-		case now.Place != nil:
+		case now.lock.Place != nil:
 			repeated = true
 			return nil
+		case !maps.Equal(now.tags, l.tags):
+			return errChanged
 		}
-		return tx.CompleteLock(v.ID, id, string(x.Place), l.Settable)
+		return tx.CompleteLock(v.ID, id, string(x.Place), settable)
 	})
-	refused := fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) || fault.Is(err, fault.Denied)
-	s.discardIf(repeated || refused, x.Place)
-	return errors.Join(err, s.KeepTime(context.WithoutCancel(ctx)))
+	if err != nil || repeated {
+		s.discardLock(ctx, ref, id, x.Place)
+	}
+	return err
 }
 
-// completable returns the lock that is to be completed, in a transaction of its own.
-func (s *Service) completable(ctx context.Context, ref Ref, id string) (l catalogue.Lock, err error) {
+// discardLock removes the record of a lock that was not completed by it. It looks first: after a failure of the commit the lock may refer to the record all the same.
+func (s *Service) discardLock(ctx context.Context, ref Ref, id string, at store.Place) {
+	l, err := s.completable(context.WithoutCancel(ctx), ref, id)
+	known := err == nil || fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) || fault.Is(err, fault.Denied)
+	s.discardIf(known && (l.lock.Place == nil || *l.lock.Place != string(at)), at)
+}
+
+// completable returns the lock that is to be completed, and the tags of the vault, in a transaction of its own.
+func (s *Service) completable(ctx context.Context, ref Ref, id string) (l lockedTags, err error) {
 	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
 		v, err := s.vault(tx, ref)
 		if err == nil {
@@ -131,61 +149,19 @@ func (s *Service) completable(ctx context.Context, ref Ref, id string) (l catalo
 	return l, err
 }
 
-// checkCompletion returns the lock of a vault if the id is its own.
-func (s *Service) checkCompletion(tx *catalogue.Tx, ref Ref, v catalogue.Vault, id string) (catalogue.Lock, error) {
-	l, err := s.lock(tx, ref, v)
-	switch {
-	case err != nil:
+// checkCompletion returns the lock of a vault, and its tags, if the id is the lock's.
+func (s *Service) checkCompletion(tx *catalogue.Tx, ref Ref, v catalogue.Vault, id string) (l lockedTags, err error) {
+	if l.lock, err = s.lock(tx, ref, v); err != nil {
 		return l, err
-	case l.ID != id && l.Place != nil:
+	}
+	switch {
+	case l.lock.ID != id && l.lock.Place != nil:
 		return l, lockDenies(ref, "it is locked for ever, with another lock ID than "+id)
-	case l.ID != id:
+	case l.lock.ID != id:
 		return l, fault.New(fault.Invalid, "Invalid lock ID: %s is not that of the lock in progress", id)
 	}
-	return l, nil
-}
-
-// lockText is the payload of the record of a lock.
-type lockText struct {
-	Policy   string `json:"policy"`
-	Created  int64  `json:"created"`   // milliseconds since 1970
-	LockTime int64  `json:"lock_time"` // the same by the time that nobody can set
-	Settable bool   `json:"settable,omitempty"`
-}
-
-func textOf(l catalogue.Lock) lockText {
-	return lockText{l.Policy, l.CreatedAt.UnixMilli(), l.LockTime.UnixMilli(), l.Settable}
-}
-
-// writeLock puts a lock on the medium.
-func (s *Service) writeLock(ctx context.Context, ref Ref, l catalogue.Lock) (store.Extent, error) {
-	text, err := json.Marshal(textOf(l))
-	if err != nil {
-		return store.Extent{}, err
-	}
-	name := label{What: isLock, Account: ref.Account, Vault: ref.Name, Lock: l.ID, Skew: s.skew()}
-	return s.bytes.Put(ctx, store.Payload, name.encode(), treehash.NewStream(strings.NewReader(string(text)), int64(len(text)), nil))
-}
-
-// maxLockText is more than the payload of the record of a lock has: every byte of a policy may need six in JSON.
-const maxLockText = 6*protocol.MaxPolicy + 1000
-
-// readLock reads what the record of a lock says.
-func (s *Service) readLock(ctx context.Context, at store.Place) (text lockText, err error) {
-	x, err := s.bytes.Stat(ctx, at)
-	if err != nil {
-		return text, err
-	}
-	r, err := s.bytes.Open(ctx, at, 0, min(x.Size, maxLockText))
-	if err != nil {
-		return text, err
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return text, err
-	}
-	return text, json.Unmarshal(b, &text)
+	l.tags, err = tx.Tags(v.ID)
+	return l, err
 }
 
 // KeepTime saves the lock time, so that it goes on from there after a restart. What passed since the last time is lost to a machine that is started again.

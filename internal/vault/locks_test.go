@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -171,6 +172,7 @@ func (c *cheater) start(t *testing.T) {
 	}), nil))
 	o := volume.Defaults()
 	o.ShareLimit, o.VolumeSize, o.Ahead = 10_000, 30_000, 1000
+	o.Stamp = clock.Stamp
 	bytes, err := volume.Open(vfs.OS(), c.dir, o, clock.Now)
 	check(t, err)
 	c.Service = New(rows, bytes, Defaults(), clock, slog.New(slog.DiscardHandler))
@@ -335,6 +337,56 @@ func TestAgeOfWhatIsStoredUnderAnotherClock(t *testing.T) {
 		}
 		c.wantNothingWrong(t)
 		c.kill(t)
+	}
+}
+
+// turning is a body during which something happens.
+type turning struct {
+	io.Reader
+	after func() // when it has been read
+}
+
+func (r *turning) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if err == io.EOF && r.after != nil {
+		r.after()
+		r.after = nil
+	}
+	return n, err
+}
+
+// TestClockSetDuringAnUpload sets the clock while the body of an archive is on its way: forward and back, small archives and large ones, and rebuilds.
+func TestClockSetDuringAnUpload(t *testing.T) {
+	for _, size := range []int{100, 50_000} {
+		for _, by := range []time.Duration{-10 * year, 10 * year} {
+			for _, rebuild := range []bool{false, true} {
+				c := newCheater(t)
+				what := fmt.Sprintf("%d bytes, the clock moved by %s, a rebuild: %t", size, by, rebuild)
+				u := payloadOf(bytes.Repeat([]byte("x"), size))
+				c.set(by)
+				u.Body = &turning{u.Body, func() { c.set(-by) }}
+				id, _, err := c.UploadArchive(t.Context(), c.ref, "", u)
+				check(t, err)
+				u = payloadOf(bytes.Repeat([]byte("y"), size))
+				u.Body = &turning{u.Body, func() { c.set(by) }}
+				other, _, err := c.UploadArchive(t.Context(), c.ref, "", u)
+				check(t, err)
+				c.set(-by)
+				if rebuild {
+					c.rebuild(t, "")
+				}
+				c.pass(364 * day)
+				for _, id := range []string{c.archive, id, other} {
+					wantFault(t, what, c.DeleteArchive(t.Context(), c.ref, id), fault.Denied)
+				}
+				c.pass(2 * day)
+				for _, id := range []string{c.archive, id, other} {
+					check(t, c.DeleteArchive(t.Context(), c.ref, id))
+				}
+				c.wantNothingWrong(t)
+				c.kill(t)
+			}
+		}
 	}
 }
 

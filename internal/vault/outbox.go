@@ -72,28 +72,20 @@ func compact(document any) ([]byte, error) {
 // subject is what the original service sends. Receivers do not depend on it.
 const subject = "Notification From Amazon Glacier Service"
 
-// Deliver sends the messages that are due. What cannot be sent is tried again later, and given up after a time. It returns when the next one is due, the
-// zero time if none is waiting. A topic whose target is slow, or does not answer, keeps others waiting for no longer than a turn. One call at a time.
+// Deliver sends the messages that are due. What cannot be sent is tried again later, and given up after a time. It returns when the next one is due, the zero time if none
+// is waiting. A topic whose target is slow, or does not answer, keeps others waiting for no longer than a turn. One call at a time.
 func (s *Service) Deliver(ctx context.Context, send func(context.Context, notify.Notice) error) (time.Time, error) {
 	for {
-		var due []catalogue.Notice
-		err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-			due, err = tx.DueNotices(s.now(), perTurn)
-			return err
-		})
+		due, err := s.dueNotices(ctx)
 		if err != nil {
 			return time.Time{}, err
 		}
 		if len(due) == 0 {
 			return s.nextNotice(ctx)
 		}
-		byTopic := map[string][]catalogue.Notice{}
-		for _, n := range due {
-			byTopic[n.Topic] = append(byTopic[n.Topic], n)
-		}
 		var topics sync.WaitGroup
-		errs := make(chan error, len(byTopic))
-		for _, list := range byTopic {
+		errs := make(chan error, len(due))
+		for _, list := range due {
 			topics.Go(func() { errs <- s.deliver(ctx, list, send) })
 		}
 		topics.Wait()
@@ -105,6 +97,25 @@ func (s *Service) Deliver(ctx context.Context, send func(context.Context, notify
 			return time.Time{}, err
 		}
 	}
+}
+
+// dueNotices returns what is due, by topic.
+func (s *Service) dueNotices(ctx context.Context) (due [][]catalogue.Notice, err error) {
+	now := s.now()
+	never := now.Add(2 * longestRetry)
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		topics, err := tx.DueTopics(now, never, "", batch)
+		for _, topic := range topics {
+			if err != nil {
+				break
+			}
+			var list []catalogue.Notice
+			list, err = tx.DueNotices(topic, now, never, perTurn)
+			due = append(due, list)
+		}
+		return err
+	})
+	return due, err
 }
 
 func (s *Service) nextNotice(ctx context.Context) (next time.Time, err error) {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -162,20 +163,16 @@ func (b *builder) record(x store.Extent) error {
 	}
 	return b.add(catalogue.Found{
 		Place: string(x.Place), What: l.What, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, First: l.First,
-		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:], Skew: l.Skew,
+		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:], Skew: x.Skew,
 	})
 }
 
 // note remembers what only locks need.
 func (b *builder) note(x store.Extent, l label) {
-	switch l.What {
-	case isLock:
+	if l.What == isLock {
 		b.locks = append(b.locks, x)
-	case isArchive, isMultipart:
-	default:
-		return // its label says nothing of the lock time
 	}
-	if at := x.Created.Add(-time.Duration(l.Skew) * time.Second); at.After(b.last) {
+	if at := x.Created.Add(-x.Skew); at.After(b.last) {
 		b.last = at
 	}
 }
@@ -223,52 +220,86 @@ func (b *builder) vaults() error {
 // restoreLocks puts the locks on again that the medium knows of, and makes the lock time go on from where it was: otherwise a rebuild under a clock set forward would
 // make every archive old.
 func (b *builder) restoreLocks() error {
-	if err := b.restoreTime(); err != nil {
+	locks, err := b.readLocks()
+	if err != nil {
 		return err
 	}
-	for _, x := range b.locks {
-		if err := b.restoreLock(x); err != nil {
-			return err
+	if err := b.restoreTime(locks); err != nil {
+		return err
+	}
+	err = b.update(func(tx *catalogue.Tx) error {
+		for _, l := range locks {
+			if err := tx.RestoreLock(l.lock, l.tags); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return b.rewriteLocks()
 }
 
-func (b *builder) restoreTime() error {
-	err := b.view(func(tx *catalogue.Tx) error {
-		_, err := tx.LockClock()
-		return err
+// readLocks returns the locks that the medium has, those first that are older.
+func (b *builder) readLocks() (locks []lockedTags, err error) {
+	for _, x := range b.locks {
+		l, err := parseLabel(x.Label)
+		if err != nil {
+			return nil, err
+		}
+		text, err := b.s.readLock(b.ctx, x.Place)
+		if err != nil {
+			if err := cmp.Or(b.ctx.Err(), b.Report(Finding{
+				Severity: Wrong, Account: l.Account, Vault: l.Vault, Place: string(x.Place), Problem: "the record of a vault lock cannot be read: " + err.Error(),
+			})); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		var v catalogue.Vault
+		if err := b.view(func(tx *catalogue.Tx) error {
+			v, err = tx.Vault(l.Account, l.Vault)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		locks = append(locks, lockedTags{text.lock(l.Lock, v.ID, x.Place), text.Tags})
+	}
+	slices.SortStableFunc(locks, func(a, b lockedTags) int {
+		return cmp.Or(a.lock.LockTime.Compare(b.lock.LockTime), cmp.Compare(a.lock.Number, b.lock.Number))
 	})
-	known := err == nil // to a copy, with which the clock began
-	if err := absent(err, nil); err != nil || b.last.IsZero() || known && !b.last.After(b.s.times.LockTime()) {
+	return locks, nil
+}
+
+// restoreTime sets the lock time: it goes on from what the copy of the catalogue says, or from the latest that a record tells of, if that is later or there is no copy. A copy that lacks a
+// lock which it should have, for it says that it is later, is of another time than the medium: what it says of the time is not believed.
+func (b *builder) restoreTime(locks []lockedTags) error {
+	believed := true
+	err := b.view(func(tx *catalogue.Tx) error {
+		if _, err := tx.LockClock(); err != nil {
+			believed = false
+			return absent(err, nil)
+		}
+		for _, l := range locks {
+			has, err := tx.Lock(l.lock.VaultID)
+			if err := absent(err, nil); err != nil {
+				return err
+			}
+			if has.ID != l.lock.ID && b.s.times.LockTime().Sub(l.lock.LockTime) > b.s.settings.LockWindow {
+				believed = false
+			}
+		}
+		return nil
+	})
+	if err != nil || b.last.IsZero() || believed && !b.last.After(b.s.times.LockTime()) {
 		return err
 	}
 	b.s.times.Restore(clock.Reading{Time: b.last})
-	return b.s.KeepTime(b.ctx)
-}
-
-func (b *builder) restoreLock(x store.Extent) error {
-	l, err := parseLabel(x.Label)
-	if err != nil {
+	if err := b.update((*catalogue.Tx).ForgetLockClock); err != nil {
 		return err
 	}
-	text, err := b.s.readLock(b.ctx, x.Place)
-	if err != nil {
-		return cmp.Or(b.ctx.Err(), b.Report(Finding{
-			Severity: Wrong, Account: l.Account, Vault: l.Vault, Place: string(x.Place), Problem: "the record of a vault lock cannot be read: " + err.Error(),
-		}))
-	}
-	place := string(x.Place)
-	return b.update(func(tx *catalogue.Tx) error {
-		v, err := tx.Vault(l.Account, l.Vault)
-		if err != nil {
-			return err
-		}
-		return tx.RestoreLock(catalogue.Lock{
-			VaultID: v.ID, ID: l.Lock, Policy: text.Policy, CreatedAt: time.UnixMilli(text.Created), LockTime: time.UnixMilli(text.LockTime),
-			Settable: text.Settable, Place: &place,
-		})
-	})
+	return b.s.KeepTime(b.ctx)
 }
 
 // rewriteLocks writes the locks to the medium that only the copy of the catalogue has.
@@ -292,7 +323,14 @@ func (b *builder) rewriteLock(l catalogue.Lock) error {
 	if err != nil {
 		return err
 	}
-	x, err := b.s.writeLock(b.ctx, ref, l)
+	var tags map[string]string
+	if err := b.view(func(tx *catalogue.Tx) error {
+		tags, err = tx.Tags(l.VaultID)
+		return err
+	}); err != nil {
+		return err
+	}
+	x, err := b.s.writeLock(b.ctx, ref, l, tags)
 	if err != nil {
 		return err
 	}

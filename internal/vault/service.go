@@ -148,8 +148,7 @@ type label struct {
 	First       int64  `json:"first,omitempty"`     // of a part: its offset in the archive
 	PartSize    int64  `json:"part_size,omitempty"` // of a part: that of its upload
 	Description string `json:"description,omitempty"`
-	At          int64  `json:"at,omitempty"`   // of a deletion: when it was, in milliseconds since 1970
-	Skew        int64  `json:"skew,omitempty"` // of an archive or a lock: by how many seconds the record's date is ahead of the lock time
+	At          int64  `json:"at,omitempty"` // of a deletion: when it was, in milliseconds since 1970
 }
 
 // What a record can be.

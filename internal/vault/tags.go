@@ -2,6 +2,10 @@ package vault
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,6 +13,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/protocol"
+	"github.com/moraine-archive/moraine/internal/store"
 )
 
 // AddTagsToVault adds tags to a vault, or replaces their values: all of them or none.
@@ -16,17 +21,8 @@ func (s *Service) AddTagsToVault(ctx context.Context, ref Ref, tags map[string]s
 	if err := checkTags(tags); err != nil {
 		return err
 	}
-	return s.change(ctx, ref, protocol.AddTagsToVault, func(tx *catalogue.Tx, v catalogue.Vault) error {
-		all, err := tx.Tags(v.ID)
-		if err != nil {
-			return err
-		}
-		for key, value := range tags {
-			all[key] = value
-			if err := tx.SetTag(v.ID, key, value); err != nil {
-				return err
-			}
-		}
+	return s.changeTags(ctx, ref, protocol.AddTagsToVault, func(all map[string]string) error {
+		maps.Copy(all, tags)
 		if len(all) > protocol.MaxTags {
 			return fault.New(fault.LimitExceeded, "The vault %s would have %d tags, the limit is %d: none was added", ref.Name, len(all), protocol.MaxTags)
 		}
@@ -108,12 +104,86 @@ func (s *Service) RemoveTagsFromVault(ctx context.Context, ref Ref, keys []strin
 			return err
 		}
 	}
-	return s.change(ctx, ref, protocol.RemoveTagsFromVault, func(tx *catalogue.Tx, v catalogue.Vault) error {
-		for _, key := range keys {
-			if err := tx.RemoveTag(v.ID, key); err != nil {
+	return s.changeTags(ctx, ref, protocol.RemoveTagsFromVault, func(all map[string]string) error {
+		maps.DeleteFunc(all, func(key, _ string) bool { return slices.Contains(keys, key) })
+		return nil
+	})
+}
+
+// maxTagChanges bounds how often a change of tags is tried that others get ahead of.
+const maxTagChanges = 10
+
+// changeTags changes the tags of a vault. Those of a locked vault are on the medium with the lock: a rebuild must not take off a legal hold.
+func (s *Service) changeTags(ctx context.Context, ref Ref, operation string, edit func(map[string]string) error) error {
+	for range maxTagChanges {
+		if err := s.tryTags(ctx, ref, operation, edit); !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("the tags of %s were changed all the while they were to be changed", ref.Name)
+}
+
+func (s *Service) tryTags(ctx context.Context, ref Ref, operation string, edit func(map[string]string) error) error {
+	before, err := s.lockedTags(ctx, ref)
+	if err != nil {
+		return err
+	}
+	after := maps.Clone(before.tags)
+	if err := edit(after); err != nil {
+		return err
+	}
+	var x store.Extent
+	if before.lock.Place != nil {
+		next := before.lock
+		next.Number++
+		if x, err = s.writeLock(ctx, ref, next, after); err != nil {
+			return err
+		}
+	}
+	err = s.change(ctx, ref, operation, func(tx *catalogue.Tx, v catalogue.Vault) error {
+		now, err := lockedTagsOf(tx, v)
+		if err != nil {
+			return err
+		}
+		if now.lock.VaultID != before.lock.VaultID || now.lock.Number != before.lock.Number || (now.lock.Place == nil) != (before.lock.Place == nil) || !maps.Equal(now.tags, before.tags) {
+			return errChanged
+		}
+		if now.lock.Place != nil {
+			if err := tx.RenewLock(before.lock, string(x.Place)); err != nil {
 				return err
 			}
 		}
-		return nil
+		return tx.ReplaceTags(v.ID, after)
 	})
+	if x.Place != "" {
+		s.discardIf(errors.Is(err, errChanged) || fault.Is(err, fault.Denied) || fault.Is(err, fault.NotFound), x.Place)
+	}
+	s.Poke()
+	return err
+}
+
+// lockedTags is what is on the medium of a locked vault: its lock, which is zero or in progress if it is not locked, and its tags.
+type lockedTags struct {
+	lock catalogue.Lock
+	tags map[string]string
+}
+
+func lockedTagsOf(tx *catalogue.Tx, v catalogue.Vault) (l lockedTags, err error) {
+	if l.lock, err = tx.Lock(v.ID); err != nil && !errors.Is(err, catalogue.ErrNotFound) {
+		return l, err
+	}
+	l.tags, err = tx.Tags(v.ID)
+	return l, err
+}
+
+// lockedTags returns them in a transaction of its own.
+func (s *Service) lockedTags(ctx context.Context, ref Ref) (l lockedTags, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		v, err := s.vault(tx, ref)
+		if err == nil {
+			l, err = lockedTagsOf(tx, v)
+		}
+		return err
+	})
+	return l, err
 }

@@ -152,7 +152,7 @@ func (s *Service) Expire(ctx context.Context) error {
 func (s *Service) forgetOld(ctx context.Context, now time.Time) error {
 	old := false
 	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
-		old, err = tx.Forgettable(now.Add(-keepRetrievals), now.Add(-keepGivenUp - s.settings.NoticeGiveUp))
+		old, err = tx.Forgettable(now.Add(-keepRetrievals), now.Add(-keepGivenUp-s.settings.NoticeGiveUp))
 		return err
 	})
 	if err != nil || !old {
@@ -162,7 +162,7 @@ func (s *Service) forgetOld(ctx context.Context, now time.Time) error {
 		if err := tx.ForgetRetrievals(now.Add(-keepRetrievals), batch); err != nil {
 			return err
 		}
-		return tx.ForgetNotices(now.Add(-keepGivenUp - s.settings.NoticeGiveUp), batch)
+		return tx.ForgetNotices(now.Add(-keepGivenUp-s.settings.NoticeGiveUp), batch)
 	})
 }
 

@@ -66,11 +66,12 @@ func (s *Store) write(ctx context.Context, file vfs.File, f frame, kind store.Ki
 	if err != nil {
 		return store.Extent{}, err
 	}
-	h := recordHeader{kind: kind, label: uint32(len(label)), payload: end - start, created: s.moment()}
+	h := recordHeader{kind: kind, label: uint32(len(label)), payload: end - start}
+	h.created, h.skew = s.stamp()
 	rand.Read(h.id[:])
 	x := store.Extent{
 		Place: place(f.id, volumeHeaderSize), Kind: kind, Label: label, Size: h.payload,
-		Tree: payload.Sum(), Leaves: payload.Leaves(), Created: h.created,
+		Tree: payload.Sum(), Leaves: payload.Leaves(), Created: h.created, Skew: h.skew,
 	}
 	if _, err := file.WriteAt(f.encodeTrailer(volumeHeaderSize, h, label, x.Leaves, x.Tree), end); err != nil {
 		return store.Extent{}, fmt.Errorf("write a trailer: %w", err)
@@ -87,6 +88,16 @@ func (s *Store) write(ctx context.Context, file vfs.File, f frame, kind store.Ki
 
 // moment returns the time as records have it.
 func (s *Store) moment() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// stamp returns the time as records have it, and by how much it is ahead of the lock time: both at the same moment, for either can be made to jump.
+func (s *Store) stamp() (created time.Time, skew time.Duration) {
+	now := s.now()
+	if s.options.Stamp != nil {
+		now, skew = s.options.Stamp()
+	}
+	created = now.UTC().Truncate(time.Millisecond)
+	return created, created.Sub(now.Add(-skew).UTC().Truncate(time.Millisecond))
+}
 
 // copyPayload writes the payload, of which begun was read already, at an offset, and returns where it ends. The last chunk that the payload gave is
 // not in begun.

@@ -39,10 +39,10 @@ func (s *Store) newRecord(kind store.Kind, label []byte, payload *treehash.Strea
 	case err != io.EOF:
 		return nil, false, fmt.Errorf("read the payload: %w", err)
 	}
-	r.h.created = s.moment()
+	r.h.created, r.h.skew = s.stamp()
 	rand.Read(r.h.id[:])
 	r.extent = store.Extent{
-		Kind: kind, Label: label, Size: r.h.payload, Tree: payload.Sum(), Leaves: payload.Leaves(), Created: r.h.created,
+		Kind: kind, Label: label, Size: r.h.payload, Tree: payload.Sum(), Leaves: payload.Leaves(), Created: r.h.created, Skew: r.h.skew,
 	}
 	return r, false, nil
 }

@@ -77,6 +77,7 @@ type recordHeader struct {
 	payload int64  // bytes
 	created time.Time
 	id      [idSize]byte
+	skew    time.Duration // by how much created is ahead of the lock time
 }
 
 // errNoRecord is wrapped when there is no complete record, errFormat when another program may know better.
@@ -119,6 +120,7 @@ func (h recordHeader) encode() []byte {
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.payload))
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.created.UnixMilli()))
 	copy(b[32:], h.id[:])
+	binary.LittleEndian.PutUint64(b[48:], uint64(h.skew.Milliseconds()))
 	return seal(b)
 }
 
@@ -134,6 +136,7 @@ func (f frame) decodeRecordHeader(b []byte) (recordHeader, error) {
 		payload: int64(binary.LittleEndian.Uint64(b[16:])),
 		created: time.UnixMilli(int64(binary.LittleEndian.Uint64(b[24:]))).UTC(),
 		id:      [idSize]byte(b[32:48]),
+		skew:    time.Duration(int64(binary.LittleEndian.Uint64(b[48:]))) * time.Millisecond,
 	}
 	if h.kind < store.Payload || h.kind > f.lastKind() || h.number > 0 && !f.shared || h.label > maxLabel || h.payload < 0 || h.payload > maxPayload {
 		return recordHeader{}, fmt.Errorf("%w: the record header has impossible values", errNoRecord)

@@ -107,7 +107,7 @@ func readRecord(r io.ReaderAt, f frame, off int64) (recordHeader, store.Extent, 
 	if err != nil {
 		return h, store.Extent{}, 0, err
 	}
-	return h, store.Extent{Place: place(f.id, off), Kind: h.kind, Label: label, Size: h.payload, Tree: tree, Leaves: leaves, Created: h.created}, payloadAt, nil
+	return h, store.Extent{Place: place(f.id, off), Kind: h.kind, Label: label, Size: h.payload, Tree: tree, Leaves: leaves, Created: h.created, Skew: h.skew}, payloadAt, nil
 }
 
 func readLabel(r io.ReaderAt, off int64, h recordHeader, head []byte) ([]byte, error) {

@@ -34,6 +34,9 @@ type Options struct {
 	Reserve    int64 // bytes of the disk that are left for removals, tombstones, compaction and the catalogue; at most an eighth of the disk
 	Ahead      int64 // how far zeros are written ahead of the end of a shared volume, in bytes
 	Log        *slog.Logger
+
+	// Stamp returns the time, and by how much it is ahead of the time that nobody can set. Nil: it is not.
+	Stamp func() (now time.Time, skew time.Duration)
 }
 
 // MaxShareLimit is the greatest ShareLimit: one leaf of the tree hash.

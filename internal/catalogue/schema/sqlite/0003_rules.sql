@@ -40,7 +40,8 @@ CREATE TABLE vault_locks (
   created_at BIGINT NOT NULL,
   lock_time  BIGINT NOT NULL,
   settable   BIGINT NOT NULL, -- 1: made while tests could set the clock
-  place      TEXT             -- of its record on the medium; null: in progress
+  place      TEXT,            -- of its record on the medium; null: in progress
+  number     BIGINT NOT NULL DEFAULT 0 -- of that record: grows when another takes its place, since the tags have changed
 );
 
 CREATE TABLE vault_tags (
@@ -50,7 +51,7 @@ CREATE TABLE vault_tags (
   PRIMARY KEY (vault_id, key)
 ) WITHOUT ROWID;
 
--- By how many seconds the clock of the machine was ahead of the time that nobody can set when the archive was stored.
+-- By how many milliseconds the clock of the machine was ahead of the time that nobody can set when the archive was stored.
 ALTER TABLE archives ADD COLUMN skew BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE deleted_archives ADD COLUMN skew BIGINT NOT NULL DEFAULT 0;
 
@@ -76,7 +77,7 @@ CREATE TABLE retrievals (
   bytes      BIGINT NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX retrievals_of_account ON retrievals (account_id, tier, started_at);
+CREATE INDEX retrievals_of_account ON retrievals (account_id, tier, started_at, bytes);
 CREATE INDEX retrievals_by_date ON retrievals (started_at);
 
 CREATE TABLE capacity_units (
@@ -100,4 +101,7 @@ CREATE TABLE notices (
   last_error TEXT
 ) WITHOUT ROWID;
 
-CREATE INDEX notices_due ON notices (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX notices_due ON notices (topic, next_at, notice_id) WHERE next_at IS NOT NULL;
+CREATE INDEX notices_next ON notices (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX notices_given_up ON notices (created_at, notice_id) WHERE next_at IS NULL;
+CREATE INDEX notices_by_date ON notices (created_at, notice_id);
