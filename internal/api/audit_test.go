@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +16,7 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/config"
-	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/moraintest"
 	"github.com/moraine-archive/moraine/internal/protocol"
 )
@@ -264,7 +263,7 @@ func TestAuditDenied(t *testing.T) {
 
 func TestAuditUnauthenticated(t *testing.T) {
 	c := startCrowd(t)
-	expired := c.AddToken(t, daemon.TokenOptions{}, time.Now().Add(-2*time.Hour))
+	expired := c.AddToken(t, identity.TokenOptions{}, time.Now().Add(-2*time.Hour))
 	agent := "User-Agent: test/1.0"
 	for name, row := range map[string]struct {
 		r rawRequest
@@ -383,27 +382,12 @@ func TestAuditHostile(t *testing.T) {
 func TestAuditRotation(t *testing.T) {
 	s := moraintest.Start(t, func(c *config.Config) { c.AuditSize = 1 << 20 })
 	const clients, each = 8, 400
-	transport := &http.Transport{MaxIdleConnsPerHost: clients}
-	defer transport.CloseIdleConnections()
 	agent := strings.Repeat("a", 500)
 	var all sync.WaitGroup
 	for i := range clients {
 		all.Go(func() {
 			for n := range each {
-				req, err := http.NewRequest("DELETE", fmt.Sprintf("%s/-/vaults/v/archives/%d-%d", s.Endpoint, i, n), nil)
-				if err == nil {
-					req.Header.Set("x-amz-glacier-version", "2012-06-01")
-					req.Header.Set("User-Agent", agent)
-					var res *http.Response
-					if res, err = transport.RoundTrip(req); err == nil {
-						_, err = io.Copy(io.Discard, res.Body)
-						res.Body.Close()
-					}
-				}
-				if err != nil {
-					t.Error(err)
-					return
-				}
+				s.Do(t, moraintest.Request{Method: "DELETE", Path: fmt.Sprintf("/-/vaults/v/archives/%d-%d", i, n), Header: map[string]string{"User-Agent": agent}})
 			}
 		})
 	}

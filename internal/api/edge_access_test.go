@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/moraintest"
 	"github.com/moraine-archive/moraine/internal/protocol"
 )
@@ -42,7 +42,7 @@ func startCrowd(t *testing.T) crowd {
 			c.keys[account+name] = s.AddUser(t, id, name, policies...)
 		}
 		s.AddRole(t, id, "keeper")
-		c.keys[account+"session"] = s.AddToken(t, daemon.TokenOptions{Who: daemon.Who{Account: id, Kind: daemon.RoleKind, Name: "keeper"}, Session: "night"}, time.Time{})
+		c.keys[account+"session"] = s.AddToken(t, identity.TokenOptions{Who: identity.Who{Account: id, Kind: identity.RoleKind, Name: "keeper"}, Session: "night"}, time.Time{})
 	}
 	return c
 }
@@ -354,14 +354,14 @@ func TestDenialMessages(t *testing.T) {
 func TestConditions(t *testing.T) {
 	c := startCrowd(t)
 	s, ctx := c.Server, context.Background()
-	alice := daemon.Who{Account: s.Key.Account, Kind: daemon.UserKind, Name: "alice"}
-	made, key, err := daemon.AddPrincipal(ctx, s.Config(), daemon.NewPrincipal{
-		Who: alice, Path: "/team/", Tags: map[string]string{"Team": "blue"}, Key: true, Policies: []daemon.PolicyText{{Name: "p", Document: policyOf(allow("glacier:*", "*"))}},
+	alice := identity.Who{Account: s.Key.Account, Kind: identity.UserKind, Name: "alice"}
+	made, key, err := identity.AddPrincipal(ctx, s.Config(), identity.NewPrincipal{
+		Who: alice, Path: "/team/", Tags: map[string]string{"Team": "blue"}, Key: true, Policies: []identity.PolicyText{{Name: "p", Document: policyOf(allow("glacier:*", "*"))}},
 	}, time.Now())
 	must(t, err)
 	c.keys["alice"] = moraintest.Key{Account: s.Key.Account, ID: key.Caller.KeyID, Secret: key.Secret}
-	c.keys["alice's token"] = s.AddToken(t, daemon.TokenOptions{Who: alice}, time.Time{})
-	c.keys["alice with MFA"] = s.AddToken(t, daemon.TokenOptions{Who: alice, MFA: true, Duration: 24 * time.Hour}, time.Now().Add(-time.Hour))
+	c.keys["alice's token"] = s.AddToken(t, identity.TokenOptions{Who: alice}, time.Time{})
+	c.keys["alice with MFA"] = s.AddToken(t, identity.TokenOptions{Who: alice, MFA: true, Duration: 24 * time.Hour}, time.Now().Add(-time.Hour))
 	wantNoContent(t, c.tag(t, "add", `{"Tags":{"Class":"gold","Hold":""}}`))
 	year := time.Now().UTC().Format("2006")
 	for _, row := range []struct {
@@ -430,9 +430,9 @@ func operation(name string) protocol.Operation {
 func TestPolicyOfUser(t *testing.T) {
 	s := moraintest.Start(t)
 	s.CreateVault(t, "v")
-	who := daemon.Who{Account: s.Key.Account, Kind: daemon.UserKind, Name: "alice"}
+	who := identity.Who{Account: s.Key.Account, Kind: identity.UserKind, Name: "alice"}
 	key := s.AddUser(t, "", "alice")
-	token := s.AddToken(t, daemon.TokenOptions{Who: who}, time.Time{})
+	token := s.AddToken(t, identity.TokenOptions{Who: who}, time.Time{})
 	status := func(t *testing.T, want int) {
 		t.Helper()
 		for _, k := range []moraintest.Key{key, token} {
@@ -441,17 +441,17 @@ func TestPolicyOfUser(t *testing.T) {
 	}
 	ctx, config := context.Background(), s.Config()
 	status(t, 403)
-	must(t, daemon.SetPolicy(ctx, config, who, daemon.PolicyText{Name: "p", Document: policyOf(allow("glacier:DescribeVault", "*"))}))
+	must(t, identity.SetPolicy(ctx, config, who, identity.PolicyText{Name: "p", Document: policyOf(allow("glacier:DescribeVault", "*"))}))
 	status(t, 200)
-	must(t, daemon.SetPolicy(ctx, config, who, daemon.PolicyText{Name: "p", Document: policyOf(allow("glacier:ListVaults", "*"))}))
+	must(t, identity.SetPolicy(ctx, config, who, identity.PolicyText{Name: "p", Document: policyOf(allow("glacier:ListVaults", "*"))}))
 	status(t, 403)
-	must(t, daemon.SetPolicy(ctx, config, who, daemon.PolicyText{Name: "q", Document: policyOf(allow("glacier:Describe*", "*"))}))
+	must(t, identity.SetPolicy(ctx, config, who, identity.PolicyText{Name: "q", Document: policyOf(allow("glacier:Describe*", "*"))}))
 	status(t, 200)
-	must(t, daemon.RemovePolicy(ctx, config, who, "q"))
+	must(t, identity.RemovePolicy(ctx, config, who, "q"))
 	status(t, 403)
-	must(t, daemon.DisableKey(ctx, config, key.ID, false))
+	must(t, identity.DisableKey(ctx, config, key.ID, false))
 	wantError(t, s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults/v", Key: key}), 400, unrecognized, "The security token included in the request is invalid.")
-	must(t, daemon.RemovePrincipal(ctx, config, who))
+	must(t, identity.RemovePrincipal(ctx, config, who))
 	status(t, 400)
 }
 
@@ -459,9 +459,9 @@ func TestPolicyOfUser(t *testing.T) {
 func TestTemporaryCredentials(t *testing.T) {
 	s := startEvery(t)
 	const invalidToken = "The security token included in the request is invalid."
-	token := func(o daemon.TokenOptions, made time.Time) moraintest.Key { return s.AddToken(t, o, made) }
-	fresh := token(daemon.TokenOptions{}, time.Time{})
-	old := token(daemon.TokenOptions{Duration: time.Hour}, time.Now().Add(-2*time.Hour))
+	token := func(o identity.TokenOptions, made time.Time) moraintest.Key { return s.AddToken(t, o, made) }
+	fresh := token(identity.TokenOptions{}, time.Time{})
+	old := token(identity.TokenOptions{Duration: time.Hour}, time.Now().Add(-2*time.Hour))
 	before := s.state(t)
 	send := func(op protocol.Operation, key moraintest.Key, lines, loose []string) moraintest.Response {
 		r := plain(op, "-", "v")
@@ -488,7 +488,7 @@ func TestTemporaryCredentials(t *testing.T) {
 	}
 	s.wantUnchanged(t, before)
 	t.Run("a token is good until it expires", func(t *testing.T) {
-		short := token(daemon.TokenOptions{Duration: 15 * time.Minute}, time.Time{})
+		short := token(identity.TokenOptions{Duration: 15 * time.Minute}, time.Time{})
 		list := moraintest.Request{Method: "GET", Path: "/-/vaults/v", Key: short}
 		wantStatus(t, s.Do(t, list), 200)
 		s.Advance(14 * time.Minute)

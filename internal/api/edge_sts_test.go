@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/config"
-	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/moraintest"
 )
 
@@ -57,16 +57,16 @@ func wantXMLError(t *testing.T, res moraintest.Response, status int, code, messa
 func TestCallerIdentity(t *testing.T) {
 	s := moraintest.Start(t, func(c *config.Config) { c.Region = "eu-moraine-1" })
 	account := s.Key.Account
-	_, key, err := daemon.AddPrincipal(t.Context(), s.Config(), daemon.NewPrincipal{Who: daemon.Who{Account: account, Kind: daemon.UserKind, Name: "a+b=c,d.e@f_g-h"}, Path: "/x/", Key: true}, time.Now())
+	_, key, err := identity.AddPrincipal(t.Context(), s.Config(), identity.NewPrincipal{Who: identity.Who{Account: account, Kind: identity.UserKind, Name: "a+b=c,d.e@f_g-h"}, Path: "/x/", Key: true}, time.Now())
 	must(t, err)
-	users, err := daemon.Principals(t.Context(), s.Config(), account, daemon.UserKind)
+	users, err := identity.Principals(t.Context(), s.Config(), account, identity.UserKind)
 	must(t, err)
 	s.AddRole(t, "", "keeper")
-	roles, err := daemon.Principals(t.Context(), s.Config(), account, daemon.RoleKind)
+	roles, err := identity.Principals(t.Context(), s.Config(), account, identity.RoleKind)
 	must(t, err)
-	session := s.AddToken(t, daemon.TokenOptions{Who: daemon.Who{Account: account, Kind: daemon.RoleKind, Name: "keeper"}, Session: "night"}, time.Time{})
+	session := s.AddToken(t, identity.TokenOptions{Who: identity.Who{Account: account, Kind: identity.RoleKind, Name: "keeper"}, Session: "night"}, time.Time{})
 	user := moraintest.Key{Account: account, ID: key.Caller.KeyID, Secret: key.Secret}
-	token := s.AddToken(t, daemon.TokenOptions{Who: daemon.Who{Account: account, Kind: daemon.UserKind, Name: users[0].Name}}, time.Time{})
+	token := s.AddToken(t, identity.TokenOptions{Who: identity.Who{Account: account, Kind: identity.UserKind, Name: users[0].Name}}, time.Time{})
 	other := s.AddAccount(t, "other")
 	for _, row := range []struct {
 		name string
@@ -76,7 +76,7 @@ func TestCallerIdentity(t *testing.T) {
 	}{
 		{"root", s.Key, "arn:aws:iam::" + account + ":root", account},
 		{"root of another account", other, "arn:aws:iam::" + other.Account + ":root", other.Account},
-		{"root with a token", s.AddToken(t, daemon.TokenOptions{}, time.Time{}), "arn:aws:iam::" + account + ":root", account},
+		{"root with a token", s.AddToken(t, identity.TokenOptions{}, time.Time{}), "arn:aws:iam::" + account + ":root", account},
 		{"user, who may nothing", user, "arn:aws:iam::" + account + ":user/x/a+b=c,d.e@f_g-h", users[0].ID},
 		{"user with a token", token, "arn:aws:iam::" + account + ":user/x/a+b=c,d.e@f_g-h", users[0].ID},
 		{"session of a role", session, "arn:aws:sts::" + account + ":assumed-role/keeper/night", roles[0].ID + ":night"},
@@ -130,7 +130,7 @@ func TestCallerIdentity(t *testing.T) {
 		})
 	}
 	t.Run("edge 45 expired", func(t *testing.T) {
-		r := whoAmI(s.AddToken(t, daemon.TokenOptions{}, time.Now().Add(-2*time.Hour)))
+		r := whoAmI(s.AddToken(t, identity.TokenOptions{}, time.Now().Add(-2*time.Hour)))
 		wantXMLError(t, sendRaw(t, s, r), 403, "ExpiredTokenException", "The security token included in the request is expired")
 	})
 	t.Run("another region, where ours is that of the service", func(t *testing.T) {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"github.com/moraine-archive/moraine/internal/fault"
-	"github.com/moraine-archive/moraine/internal/protocol"
 	"github.com/moraine-archive/moraine/internal/vault"
 )
 
@@ -75,16 +74,4 @@ func (c *call) retrievalRules() (rules []vault.RetrievalRule, err error) {
 
 func getDataRetrievalPolicy(c *call) (reply, error) {
 	return answer(c.s.Service.GetDataRetrievalPolicy(c.ctx, c.account))
-}
-
-func purchaseProvisionedCapacity(c *call) (reply, error) {
-	id, err := c.s.Service.PurchaseProvisionedCapacity(c.ctx, c.account)
-	if err != nil {
-		return reply{}, err
-	}
-	return reply{headers: []header{{protocol.HeaderCapacityID, id}}}, nil
-}
-
-func listProvisionedCapacity(c *call) (reply, error) {
-	return answer(c.s.Service.ListProvisionedCapacity(c.ctx, c.account))
 }

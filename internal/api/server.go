@@ -140,7 +140,7 @@ func (c *call) authorise() error {
 	switch {
 	case c.account == "-":
 		c.account = c.caller.Account
-	case !isAccountID(c.account):
+	case !access.IsAccountID(c.account):
 		return fault.New(fault.UnknownCaller, "No account found for the given parameters: %q is neither - nor 12 digits", c.account)
 	}
 	c.asked = vault.Asked{
@@ -176,18 +176,6 @@ func (c *call) archive() string {
 func (c *call) connection() access.Connection {
 	from, _ := netip.ParseAddrPort(c.r.RemoteAddr) // invalid: not there
 	return access.Connection{Address: from.Addr(), Secure: c.r.TLS != nil, UserAgent: c.r.UserAgent(), Referer: c.r.Referer()}
-}
-
-func isAccountID(s string) bool {
-	if len(s) != 12 {
-		return false
-	}
-	for _, d := range []byte(s) {
-		if d < '0' || d > '9' {
-			return false
-		}
-	}
-	return true
 }
 
 // vault returns the vault that the URI names.

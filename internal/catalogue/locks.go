@@ -62,7 +62,7 @@ func (tx *Tx) LocksAfter(id string, limit int) ([]Lock, error) {
 	return all[Lock](tx, `SELECT `+lockColumns+` FROM vault_locks WHERE lock_id > $1 AND place IS NOT NULL ORDER BY lock_id LIMIT $2`, id, limit)
 }
 
-// LockedForReal returns a vault with a complete lock that was made while nobody could set the clock, ErrNotFound if there is none.
+// LockedForReal returns a vault with a complete lock that was initiated or completed while nobody could set the clock, ErrNotFound if there is none.
 func (tx *Tx) LockedForReal() (Vault, error) {
 	return one[Vault](tx, `SELECT `+vaultColumns+` FROM vaults WHERE vault_id IN
 		(SELECT vault_id FROM vault_locks WHERE settable = 0 AND place IS NOT NULL) ORDER BY vault_id LIMIT 1`)

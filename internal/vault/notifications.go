@@ -25,7 +25,9 @@ func (s *Service) SetVaultNotifications(ctx context.Context, ref Ref, c protocol
 	if err != nil {
 		return err
 	}
-	return s.changeNotifications(ctx, ref, c.SNSTopic, textOrNil(strings.Join(events, ",")))
+	return s.change(ctx, ref, protocol.SetVaultNotifications, func(tx *catalogue.Tx, v catalogue.Vault) error {
+		return tx.SetNotifications(v.ID, c.SNSTopic, textOrNil(strings.Join(events, ",")))
+	})
 }
 
 // checkNotifications returns the events of a configuration without repetitions.
@@ -65,15 +67,7 @@ func (s *Service) GetVaultNotifications(ctx context.Context, ref Ref) (protocol.
 
 // DeleteVaultNotifications removes the notification configuration of a vault, if there is one.
 func (s *Service) DeleteVaultNotifications(ctx context.Context, ref Ref) error {
-	return s.changeNotifications(ctx, ref, nil, nil)
-}
-
-func (s *Service) changeNotifications(ctx context.Context, ref Ref, topic, events *string) error {
-	return s.rows.Update(ctx, func(tx *catalogue.Tx) error {
-		v, err := s.vault(tx, ref)
-		if err != nil {
-			return err
-		}
-		return tx.SetNotifications(v.ID, topic, events)
+	return s.change(ctx, ref, protocol.DeleteVaultNotifications, func(tx *catalogue.Tx, v catalogue.Vault) error {
+		return tx.SetNotifications(v.ID, nil, nil)
 	})
 }

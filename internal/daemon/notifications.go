@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 
+	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/notify"
 	"github.com/moraine-archive/moraine/internal/vault"
 )
@@ -85,7 +86,7 @@ func (s *stores) notices(ctx context.Context, _ Task, fn func(Event) error) (Res
 func (s *stores) retryNotices(ctx context.Context, t Task, _ func(Event) error) (Result, error) {
 	n, err := s.service.RetryNotices(ctx, t.ID)
 	if errors.Is(err, vault.ErrNoNotice) {
-		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+		err = fault.Wrap(fault.NotFound, err, "not found")
 	}
 	return Result{Notices: &n}, err
 }

@@ -49,7 +49,7 @@ func (s *Service) decide(tx *catalogue.Tx, a *Asked) (access.Decision, error) {
 	if !a.Operation.ForIdentities() && legalVaultName(a.Vault) {
 		rules, err := tx.Rules(a.Account, a.Vault)
 		if err == nil {
-			err = s.apply(tx, rules, a)
+			err = s.lookUpRules(tx, rules, a)
 		}
 		if err != nil && !errors.Is(err, catalogue.ErrNotFound) {
 			return access.Decision{}, err
@@ -58,8 +58,8 @@ func (s *Service) decide(tx *catalogue.Tx, a *Asked) (access.Decision, error) {
 	return access.Decide(a.Request), nil
 }
 
-// apply fills in what a vault has to say.
-func (s *Service) apply(tx *catalogue.Tx, r catalogue.Rules, a *Asked) (err error) {
+// lookUpRules fills in what a vault has to say.
+func (s *Service) lookUpRules(tx *catalogue.Tx, r catalogue.Rules, a *Asked) (err error) {
 	arn := s.ARN(Ref{a.Account, a.Vault})
 	if r.Access != nil {
 		if a.Access, err = s.policies.Vault(*r.Access, arn); err != nil {
