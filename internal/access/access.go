@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 )
 
@@ -97,12 +98,17 @@ func NewAccountID() (string, error) {
 	return n.Add(n, big.NewInt(100_000_000_000)).String(), nil
 }
 
+// IsAccountID reports whether a text has the form of an account id: 12 digits.
+func IsAccountID(s string) bool {
+	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
+}
+
 // Prefixes of identifiers, as AWS has them (IAM User Guide: "IAM identifiers").
 const (
-	LongTermKey  = "AKIA"
-	TemporaryKey = "ASIA"
-	UserPrefix   = "AIDA"
-	RolePrefix   = "AROA"
+	LongTermKeyPrefix  = "AKIA"
+	TemporaryKeyPrefix = "ASIA"
+	UserPrefix         = "AIDA"
+	RolePrefix         = "AROA"
 )
 
 // NewID returns a random identifier of 20 characters that begins with a prefix.

@@ -29,8 +29,19 @@ func TestNames(t *testing.T) {
 
 func TestNewAccountID(t *testing.T) { neverTwice(t, `^[1-9][0-9]{11}$`, access.NewAccountID) }
 
+func TestIsAccountID(t *testing.T) {
+	for text, want := range map[string]bool{
+		"123456789012": true, "000000000000": true, "": false, "12345678901": false, "1234567890123": false, "12345678901a": false, "12345a789012": false,
+		"-12345678901": false, " 12345678901": false, "12345678901\n": false, "１２３４": false,
+	} {
+		if got := access.IsAccountID(text); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+}
+
 func TestNewID(t *testing.T) {
-	for _, prefix := range []string{access.LongTermKey, access.TemporaryKey, access.UserPrefix, access.RolePrefix} {
+	for _, prefix := range []string{access.LongTermKeyPrefix, access.TemporaryKeyPrefix, access.UserPrefix, access.RolePrefix} {
 		neverTwice(t, `^`+prefix+`[A-Z2-7]{16}$`, func() (string, error) { return access.NewID(prefix), nil })
 	}
 }

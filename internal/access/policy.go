@@ -285,7 +285,6 @@ type principal struct {
 }
 
 var (
-	accountID    = regexp.MustCompile(`^[0-9]{12}$`)                                                               // read only
 	accountRoot  = regexp.MustCompile(`^arn:aws:iam::([0-9]{12}):root$`)                                           // read only
 	principalARN = regexp.MustCompile(`^arn:aws:(iam::[0-9]{12}:(user|role)|sts::[0-9]{12}:assumed-role)/[^*?]+$`) // read only
 )
@@ -338,7 +337,7 @@ func parsePrincipal(n node, of string) (p principal, err error) {
 		return p, err
 	case text == "*":
 		return principal{everybody: true}, nil
-	case accountID.MatchString(text):
+	case IsAccountID(text):
 		return principal{account: text}, nil
 	case root != nil:
 		return principal{account: root[1]}, nil
