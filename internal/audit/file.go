@@ -61,6 +61,9 @@ func (l *Log) lock() error {
 
 // open opens the file, or makes it. One that root makes belongs to the owner of its directory: the server may be another user.
 func (l *Log) open() (err error) {
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
+		return err
+	}
 	if l.file, err = os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}
