@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -11,8 +10,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/config"
-	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/identity"
 )
 
 func adminCommand(p Process) *cobra.Command {
@@ -40,7 +41,7 @@ func accountAddCommand(p Process) *cobra.Command {
 		Example: "  moraine admin account add alice --data /srv/moraine --json",
 		Args:    arguments("NAME"),
 	}, func(ctx context.Context, c config.Config, out output, args []string) error {
-		k, err := daemon.NewAccount(ctx, c, args[0], time.Now())
+		k, err := identity.NewAccount(ctx, c, args[0], time.Now())
 		if err != nil {
 			return err
 		}
@@ -49,21 +50,21 @@ func accountAddCommand(p Process) *cobra.Command {
 }
 
 func accountListCommand(p Process) *cobra.Command {
-	return onData(p, &cobra.Command{
+	return onData(p, reads(&cobra.Command{
 		Use:     "list",
 		Short:   "List the accounts",
 		Example: "  moraine admin account list --json",
 		Args:    arguments(),
-	}, func(ctx context.Context, c config.Config, out output, _ []string) error {
-		list, err := daemon.Accounts(ctx, c)
+	}), func(ctx context.Context, c config.Config, out output, _ []string) error {
+		list, err := identity.Accounts(ctx, c)
 		if err != nil {
 			return err
 		}
-		return printList(out, list, func(a daemon.Account) []string { return []string{a.ID, a.Name, moment(a.CreatedAt)} })
+		return printList(out, list, func(a identity.Account) []string { return []string{a.ID, a.Name, moment(a.CreatedAt)} })
 	})
 }
 
-// onData completes a command that works on the data of a server, which may be running.
+// onData completes a command that works on the data of a server, which may be running. The kind of its error is the exit code.
 func onData(p Process, cmd *cobra.Command, run func(context.Context, config.Config, output, []string) error) *cobra.Command {
 	adminFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -71,12 +72,14 @@ func onData(p Process, cmd *cobra.Command, run func(context.Context, config.Conf
 		if err != nil {
 			return err
 		}
-		err = run(cmd.Context(), c, output{p, asJSON}, args)
-		var wrong daemon.WrongArgument
-		if errors.As(err, &wrong) {
+		switch err := run(cmd.Context(), c, output{p, asJSON}, args); fault.KindOf(err) {
+		case fault.Invalid:
 			return usage(cmd, err)
+		case fault.NotFound:
+			return &exitError{code: exitNotFound, err: err}
+		default:
+			return err
 		}
-		return err
 	}
 	return cmd
 }
@@ -88,7 +91,7 @@ type output struct {
 }
 
 // key prints a new key.
-func (o output) key(k daemon.Key) error {
+func (o output) key(k access.Key) error {
 	if o.asJSON {
 		return printJSON(o.Stdout, keyDocument{k.Caller.Account, k.Caller.KeyID, k.Secret})
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moraine-archive/moraine/internal/config"
-	"github.com/moraine-archive/moraine/internal/daemon"
 )
 
 // Exit codes. Scripts rely on them.
@@ -50,28 +49,30 @@ func Run(ctx context.Context, p Process) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return exitStopped
 	}
-	var wrong *usageError
-	switch {
-	case errors.As(err, &wrong):
-		fmt.Fprintf(p.Stderr, "Run `%s --help` to see how it is used.\n", wrong.command)
-		return exitUsage
-	case errors.Is(err, daemon.ErrNotFound):
-		return exitNotFound
+	var coded *exitError
+	if !errors.As(err, &coded) {
+		return exitFailed
 	}
-	return exitFailed
+	if coded.hint != "" {
+		fmt.Fprintln(p.Stderr, coded.hint)
+	}
+	return coded.code
 }
 
-// usageError is a command line that cannot be understood.
-type usageError struct {
-	command string
-	err     error
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	hint string // printed after it, if there is one
+	err  error
 }
 
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
 
-// usage makes an error of the command line one.
-func usage(cmd *cobra.Command, err error) error { return &usageError{cmd.CommandPath(), err} }
+// usage makes an error one of a command line that cannot be understood.
+func usage(cmd *cobra.Command, err error) error {
+	return &exitError{exitUsage, fmt.Sprintf("Run `%s --help` to see how it is used.", cmd.CommandPath()), err}
+}
 
 func rootCommand(p Process) *cobra.Command {
 	root := &cobra.Command{

@@ -2,14 +2,15 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/config"
-	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/fault"
+	"github.com/moraine-archive/moraine/internal/identity"
 )
 
 func keyCommand(p Process) *cobra.Command {
@@ -19,7 +20,10 @@ func keyCommand(p Process) *cobra.Command {
 }
 
 // whose are the flags that name a user or a role; without them it is the root of the account.
-type whose struct{ account, user, role string }
+type whose struct {
+	account    *string
+	user, role string
+}
 
 func (w *whose) userFlag(cmd *cobra.Command) {
 	text(cmd, &w.user, "user", "name of a user of the account")
@@ -28,16 +32,16 @@ func (w *whose) roleFlag(cmd *cobra.Command) {
 	text(cmd, &w.role, "role", "name of a role of the account")
 }
 
-func (w *whose) who() (daemon.Who, error) {
+func (w *whose) who() (identity.Who, error) {
 	switch {
 	case w.user != "" && w.role != "":
-		return daemon.Who{}, daemon.WrongArgument{Err: errors.New("--user and --role: it is one or the other")}
+		return identity.Who{}, fault.New(fault.Invalid, "--user and --role: it is one or the other")
 	case w.user != "":
-		return daemon.Who{Account: w.account, Kind: daemon.UserKind, Name: w.user}, nil
+		return identity.Who{Account: *w.account, Kind: identity.UserKind, Name: w.user}, nil
 	case w.role != "":
-		return daemon.Who{Account: w.account, Kind: daemon.RoleKind, Name: w.role}, nil
+		return identity.Who{Account: *w.account, Kind: identity.RoleKind, Name: w.role}, nil
 	}
-	return daemon.Who{Account: w.account}, nil
+	return identity.Who{Account: *w.account}, nil
 }
 
 func keyAddCommand(p Process) *cobra.Command {
@@ -48,15 +52,14 @@ func keyAddCommand(p Process) *cobra.Command {
 		Example: "  moraine admin key add --account 123456789012 --json\n  moraine admin key add --user backup",
 		Args:    arguments(),
 	}
-	var w whose
-	text(cmd, &w.account, "account", "id or name of the account (default: the only one)")
+	w := whose{account: accountFlag(cmd, onlyAccount)}
 	w.userFlag(cmd)
 	return onData(p, cmd, func(ctx context.Context, c config.Config, out output, _ []string) error {
 		who, err := w.who()
 		if err != nil {
 			return err
 		}
-		k, err := daemon.NewKey(ctx, c, who, time.Now())
+		k, err := identity.NewKey(ctx, c, who, time.Now())
 		if err != nil {
 			return err
 		}
@@ -65,16 +68,15 @@ func keyAddCommand(p Process) *cobra.Command {
 }
 
 func keyListCommand(p Process) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := reads(&cobra.Command{
 		Use:   "list",
 		Short: "List access keys: whose they are, whether they can be used, until when",
 		Long: `List access keys: whose they are, whether they can be used, when they were made, and when they expire. Secrets are never shown. Keys that have expired are
 listed for a week.`,
 		Example: "  moraine admin key list\n  moraine admin key list --account 123456789012 --user backup --json",
 		Args:    arguments(),
-	}
-	var w whose
-	text(cmd, &w.account, "account", "id or name of the account (default: all, or the only one if a user or role is named)")
+	})
+	w := whose{account: accountFlag(cmd, "all, or the only one if a user or role is named")}
 	w.userFlag(cmd)
 	w.roleFlag(cmd)
 	return onData(p, cmd, func(ctx context.Context, c config.Config, out output, _ []string) error {
@@ -82,11 +84,11 @@ listed for a week.`,
 		if err != nil {
 			return err
 		}
-		list, err := daemon.Keys(ctx, c, daemon.KeyFilter(who), time.Now())
+		list, err := identity.Keys(ctx, c, who, time.Now())
 		if err != nil {
 			return err
 		}
-		return printList(out, list, func(k daemon.KeyDescription) []string {
+		return printList(out, list, func(k identity.KeyDescription) []string {
 			expires := "never"
 			if !k.ExpiresAt.IsZero() {
 				expires = moment(k.ExpiresAt)
@@ -107,10 +109,10 @@ used takes --force.`,
 	}
 	force := forceFlag(cmd)
 	return onData(p, cmd, func(ctx context.Context, c config.Config, out output, args []string) error {
-		if err := daemon.DisableKey(ctx, c, args[0], *force); err != nil {
+		if err := identity.DisableKey(ctx, c, args[0], *force); err != nil {
 			return err
 		}
-		return out.done(keyState(args[0], daemon.KeyDisabled), "The access key %s is disabled.", args[0])
+		return out.done(keyState(args[0], identity.KeyDisabled), "The access key %s is disabled.", args[0])
 	})
 }
 
@@ -129,10 +131,10 @@ func keyEnableCommand(p Process) *cobra.Command {
 		Example: "  moraine admin key enable AKIAIOSFODNN7EXAMPLE",
 		Args:    arguments("KEY"),
 	}, func(ctx context.Context, c config.Config, out output, args []string) error {
-		if err := daemon.EnableKey(ctx, c, args[0]); err != nil {
+		if err := identity.EnableKey(ctx, c, args[0]); err != nil {
 			return err
 		}
-		return out.done(keyState(args[0], daemon.KeyActive), "The access key %s is enabled.", args[0])
+		return out.done(keyState(args[0], identity.KeyActive), "The access key %s is enabled.", args[0])
 	})
 }
 
@@ -147,7 +149,7 @@ func keyRemoveCommand(p Process) *cobra.Command {
 	}
 	force := forceFlag(cmd)
 	return onData(p, cmd, func(ctx context.Context, c config.Config, out output, args []string) error {
-		file, err := daemon.RemoveKey(ctx, c, args[0], *force)
+		file, err := identity.RemoveKey(ctx, c, args[0], *force)
 		if err != nil {
 			return err
 		}
@@ -181,22 +183,21 @@ a profile in ~/.aws/config can have
   moraine admin token --role restorer --session alice --mfa --json`,
 		Args: arguments(),
 	}
-	var w whose
-	var o daemon.TokenOptions
-	text(cmd, &w.account, "account", "id or name of the account (default: the only one)")
+	w := whose{account: accountFlag(cmd, onlyAccount)}
+	var o identity.TokenOptions
 	w.userFlag(cmd)
 	w.roleFlag(cmd)
 	text(cmd, &o.Session, "session", "name of the session; for a role")
-	cmd.Flags().DurationVar(&o.Duration, "duration", time.Hour, fmt.Sprintf("how long they are good, %s to %s", hours(daemon.MinToken), hours(daemon.MaxToken)))
+	cmd.Flags().DurationVar(&o.Duration, "duration", time.Hour, fmt.Sprintf("how long they are good, %s to %s", hours(identity.MinToken), hours(identity.MaxToken)))
 	cmd.Flags().BoolVar(&o.MFA, "mfa", false, "policies see that a second factor was proved: you vouch for it")
 	return onData(p, cmd, func(ctx context.Context, c config.Config, out output, _ []string) (err error) {
 		if o.Who, err = w.who(); err != nil {
 			return err
 		}
 		if w.role != "" && o.Session == "" {
-			return daemon.WrongArgument{Err: errors.New("--session is missing: who has the role for a while needs a name")}
+			return fault.New(fault.Invalid, "--session is missing: who has the role for a while needs a name")
 		}
-		k, err := daemon.NewToken(ctx, c, o, time.Now())
+		k, err := identity.NewToken(ctx, c, o, time.Now())
 		if err != nil {
 			return err
 		}
@@ -213,7 +214,7 @@ func hours(d time.Duration) string {
 }
 
 // token prints temporary credentials.
-func (o output) token(k daemon.Key) error {
+func (o output) token(k access.Key) error {
 	if o.asJSON {
 		return printJSON(o.Stdout, credentialDocument{1, k.Caller.KeyID, k.Secret, k.Token, k.Expires})
 	}

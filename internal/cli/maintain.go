@@ -44,16 +44,16 @@ itself every --compact-interval.`,
 server does so by itself every --backup-interval. The copy has what the catalogue has, access keys too; their secrets are encrypted with a key that is not in it.`,
 			Example: "  moraine admin backup --data /srv/moraine --json",
 		}),
-		taskCommand(p, "volumes", &cobra.Command{
+		taskCommand(p, "volumes", reads(&cobra.Command{
 			Short:   "List the volumes, how much of them is needed, and when they were verified",
 			Example: "  moraine admin volumes --data /srv/moraine",
-		}),
+		})),
 		rebuildCommand(p),
 	}
 }
 
 func checkCommand(p Process) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := reads(&cobra.Command{
 		Use:   "check",
 		Short: "Hold the catalogue and the volumes against each other",
 		Long: `Hold every row that refers to a record against the record, every record against the row that it names, and the counters of the vaults against their
@@ -62,7 +62,7 @@ archives; read and verify every byte. What is wrong is named: the archive and th
 With --quick the payloads are not read.`,
 		Example: "  moraine admin check --data /srv/moraine\n  moraine admin check --quick --json",
 		Args:    arguments(),
-	}
+	})
 	quick := cmd.Flags().Bool("quick", false, "do not read the payloads")
 	return runTask(p, cmd, func() daemon.Task { return daemon.Task{Name: "check", Data: !*quick} })
 }

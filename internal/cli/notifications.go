@@ -12,6 +12,7 @@ import (
 
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/fault"
 )
 
 // notificationsCommand is about messages that were not delivered. A server that runs on the data does what is asked; otherwise the command does.
@@ -22,14 +23,14 @@ func notificationsCommand(p Process) *cobra.Command {
 }
 
 func notificationsListCommand(p Process) *cobra.Command {
-	return onData(p, &cobra.Command{
+	return onData(p, reads(&cobra.Command{
 		Use:   "list",
 		Short: "List the messages that were not delivered, and why",
 		Long: `List the messages about jobs that were not delivered, the oldest first: those that the server will try to deliver again, and those that it has given up,
 because their topic has no target (--notify-target) or because none took them in time (--notify-give-up). With --json the messages themselves are in the list.`,
 		Example: "  moraine admin notifications list --data /srv/moraine",
 		Args:    arguments(),
-	}, func(ctx context.Context, c config.Config, out output, _ []string) error {
+	}), func(ctx context.Context, c config.Config, out output, _ []string) error {
 		list := []daemon.Notice{}
 		err := daemon.Maintain(ctx, c, daemon.Task{Name: "notices"}, quiet(p), time.Now, func(e daemon.Event) error {
 			if e.Notice != nil {
@@ -83,7 +84,7 @@ that runs delivers it at once, otherwise the next one that starts.`,
 		t := daemon.Task{Name: "retry"}
 		if !*all {
 			if t.ID = args[0]; t.ID == "" { // which would stand for all
-				return daemon.WrongArgument{Err: errors.New("the ID is empty")}
+				return fault.New(fault.Invalid, "the ID is empty")
 			}
 		}
 		var due int64

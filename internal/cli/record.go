@@ -11,13 +11,22 @@ import (
 	"github.com/moraine-archive/moraine/internal/daemon"
 )
 
+// reading is the annotation of a command that changes nothing.
+const reading = "reads"
+
+// reads marks a command that changes nothing.
+func reads(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{reading: ""}
+	return cmd
+}
+
 // recordChanges has a line written to the audit log for each of an administrator's commands, below cmd, that has changed something. None of them takes a secret as an
 // argument.
 func recordChanges(p Process, cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		recordChanges(p, c)
 	}
-	if cmd.HasSubCommands() || slices.Contains([]string{"list", "get", "check", "volumes"}, cmd.Name()) {
+	if _, changesNothing := cmd.Annotations[reading]; changesNothing || cmd.HasSubCommands() {
 		return
 	}
 	run := cmd.RunE

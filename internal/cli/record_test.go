@@ -18,11 +18,15 @@ func TestChangesAreRecorded(t *testing.T) {
 		_, stdout, _ := run([]string{"MORAINE_DATA=" + s.Data}, append([]string{"admin"}, args...)...)
 		return stdout
 	}
+	admin("user", "add", "bob", "--no-key")
 	k := keyOf(t, admin("account", "add", "alice", "--json"))
 	admin("account", "add", "alice")
-	admin("account", "list")
 	admin("key", "disable", k.ID, "--force")
-	admin("check")
+	for _, reading := range []string{"account list", "user list", "role list", "user policy get bob --account root", "key list", "notifications list", "check", "volumes"} {
+		if code, _, stderr := run([]string{"MORAINE_DATA=" + s.Data}, append([]string{"admin"}, strings.Fields(reading)...)...); code != 0 {
+			t.Errorf("%s: exit code %d: %s", reading, code, stderr)
+		}
+	}
 	b, err := os.ReadFile(filepath.Join(s.Data, "audit.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +39,7 @@ func TestChangesAreRecorded(t *testing.T) {
 		}
 		said = append(said, strings.Join([]string{e.Address, e.Action, e.Resource}, " "))
 	}
-	want := []string{"local admin:account add alice --json=true", "local admin:key disable " + k.ID + " --force=true"}
+	want := []string{"local admin:user add bob --no-key=true", "local admin:account add alice --json=true", "local admin:key disable " + k.ID + " --force=true"}
 	if strings.Join(said, "\n") != strings.Join(want, "\n") || strings.Contains(string(b), k.Secret) {
 		t.Errorf("the audit log has\n%s\nwant\n%s\nand no secret", b, strings.Join(want, "\n"))
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/audit"
 	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/notify"
 	"github.com/moraine-archive/moraine/internal/protocol"
 	"github.com/moraine-archive/moraine/internal/seal"
@@ -78,7 +79,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	if d.secrets, err = d.openSecrets(ctx); err != nil {
 		return err
 	}
-	if d.Credentials, err = firstAccount(ctx, d.rows, d.disk, d.config, d.secrets, d.now()); err != nil {
+	if d.Credentials, err = identity.FirstAccount(ctx, d.rows, d.disk, d.config, d.secrets, d.now()); err != nil {
 		return err
 	}
 	d.forgetPlain(ctx)
@@ -132,7 +133,7 @@ func (d *Daemon) newAPI() *http.Server {
 		Service: d.service,
 		// Signatures are held against the clock of the machine, which clients share, not against one that tests have set.
 		Verifier:       &sigv4.Verifier{Regions: d.config.Regions(), Service: protocol.Service, Skew: signatureSkew, Now: d.machine},
-		Key:            keyFinder(d.rows, d.secrets),
+		Key:            identity.KeyFinder(d.rows, d.secrets),
 		Now:            d.now,
 		Audit:          d.record,
 		Log:            d.log,

@@ -21,6 +21,7 @@ import (
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/vault"
 )
 
@@ -84,7 +85,7 @@ func keep(t *testing.T) *kept {
 	ctx := t.Context()
 	secrets, err := s.openSecrets(ctx)
 	must(t, err)
-	_, err = firstAccount(ctx, s.rows, s.disk, k.config, secrets, time.Now())
+	_, err = identity.FirstAccount(ctx, s.rows, s.disk, k.config, secrets, time.Now())
 	must(t, err)
 	must(t, s.service.CreateVault(ctx, k.ref))
 	for i, size := range []int{1, 100, 4000, 9000, 70} {

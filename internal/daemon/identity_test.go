@@ -61,7 +61,7 @@ func move(t *testing.T, from, to string) {
 }
 
 // open builds a server on a data directory, and stops it.
-func open(t *testing.T, data string, options ...func(*config.Config)) error {
+func open(t *testing.T, data string) error {
 	t.Helper()
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.Flags(flags)
@@ -70,9 +70,6 @@ func open(t *testing.T, data string, options ...func(*config.Config)) error {
 		t.Fatal(err)
 	}
 	c.Listen, c.AdminListen, c.Data = "127.0.0.1:0", "127.0.0.1:0", data
-	for _, option := range options {
-		option(&c)
-	}
 	d, err := daemon.Open(t.Context(), c, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		return err

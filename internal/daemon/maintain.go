@@ -12,8 +12,8 @@ import (
 
 	"github.com/moraine-archive/moraine/internal/catalogue/checkedvfs"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/vault"
-	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
 // What maintenance finds.
@@ -43,7 +43,7 @@ type Event struct {
 	Notice   *Notice   `json:"notice,omitempty"`
 	Result   *Result   `json:"result,omitempty"`
 	Error    string    `json:"error,omitempty"`
-	NotFound bool      `json:"not_found,omitempty"` // the error is an ErrNotFound
+	NotFound bool      `json:"not_found,omitempty"` // the error is of the kind fault.NotFound
 }
 
 // Progress is how far a task has come.
@@ -66,7 +66,7 @@ type Result struct {
 // Maintain runs a task on the data of a configuration: in the server that runs on it, otherwise here. An error of fn ends the task.
 func Maintain(ctx context.Context, c config.Config, t Task, logger *slog.Logger, now func() time.Time, fn func(Event) error) error {
 	s := &stores{config: c, log: logger, now: now}
-	if err := hasCatalogue(c); err != nil {
+	if err := identity.HasCatalogue(c); err != nil {
 		return err
 	}
 	running, err := askServer(ctx, c, t, fn)
@@ -77,15 +77,6 @@ func Maintain(ctx context.Context, c config.Config, t Task, logger *slog.Logger,
 		return errors.Join(err, s.close())
 	}
 	return errors.Join(s.maintain(ctx, t, fn), s.close())
-}
-
-// hasCatalogue is an error if there is no catalogue: an administrator who names the wrong directory should hear of it.
-func hasCatalogue(c config.Config) error {
-	f, err := vfs.OS().Open(c.CataloguePath())
-	if err != nil {
-		return fmt.Errorf("there is no catalogue at %s: start the server once, or name its directory with --data: %w", c.CataloguePath(), err)
-	}
-	return f.Close()
 }
 
 // maintain runs a task here.

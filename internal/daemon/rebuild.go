@@ -8,12 +8,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"time"
 
-	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/seal"
 	"github.com/moraine-archive/moraine/internal/vault"
 	"github.com/moraine-archive/moraine/internal/vfs"
@@ -48,7 +47,6 @@ type rebuild struct {
 	stores
 	options RebuildOptions
 	fn      func(Event) error
-	key     seal.Key // of the secrets
 	report  RebuildReport
 }
 
@@ -85,10 +83,7 @@ func (r *rebuild) run(ctx context.Context) (err error) {
 		return err
 	}
 	r.report.Rebuilt = done
-	if err := r.secrets(ctx); err != nil {
-		return err
-	}
-	if err := r.accounts(ctx); err != nil {
+	if err := r.identities(ctx); err != nil {
 		return err
 	}
 	if err := r.identify(ctx); err != nil {
@@ -166,106 +161,42 @@ func copyFile(disk vfs.FS, from, to string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// accounts makes rows of accounts of which only the ids are known. The first account can be told from the configuration or the file of its key.
-func (r *rebuild) accounts(ctx context.Context) error {
-	ids := r.report.Accounts
-	first, key := r.config.RootAccount, access.Key{}
-	b, err := r.disk.ReadFile(r.config.CredentialsPath())
-	if k, ok := parseCredentials(b); err == nil && ok {
-		first, key = k.Caller.Account, k
-	}
-	if first == "" && len(ids) == 1 {
-		first = ids[0]
-	}
-	now := r.now()
-	err = r.rows.Update(ctx, func(tx *catalogue.Tx) error {
-		for _, id := range ids {
-			name := "account-" + id
-			if id == first {
-				if _, err := tx.AccountNamed(firstName); errors.Is(err, catalogue.ErrNotFound) {
-					name = firstName
-				}
-			}
-			if err := tx.InsertAccount(catalogue.Account{ID: id, Name: name, CreatedAt: now}); err != nil {
-				return err
-			}
-		}
-		if key.Caller.KeyID == "" || !slices.Contains(ids, key.Caller.Account) {
-			return nil
-		}
-		return tx.PutAccessKey(sealed(r.key, key, catalogue.AccessKey{CreatedAt: now}))
-	})
-	if key.Caller.KeyID != "" {
-		r.report.Accounts = slices.DeleteFunc(ids, func(id string) bool { return id == key.Caller.Account })
-	}
-	return err
-}
-
-// secrets makes sure that every secret can be read. A key of which it cannot is given up, unless the secret is in the file of the first key or in the configuration.
-func (r *rebuild) secrets(ctx context.Context) error {
-	if err := r.findKey(); err != nil {
+// identities brings the accounts and keys into order.
+func (r *rebuild) identities(ctx context.Context) error {
+	key, err := r.secretKey()
+	if err != nil {
 		return err
 	}
-	known := map[string]access.Key{}
-	b, err := r.disk.ReadFile(r.config.CredentialsPath())
-	if k, ok := parseCredentials(b); err == nil && ok {
-		known[k.Caller.KeyID] = k
-	}
-	if r.config.RootKeyID != "" {
-		known[r.config.RootKeyID] = access.Key{Caller: access.Caller{KeyID: r.config.RootKeyID, Account: r.config.RootAccount}, Secret: r.config.RootSecret}
-	}
-	var lost []catalogue.Signer
-	err = r.rows.Update(ctx, func(tx *catalogue.Tx) (err error) {
-		lost, err = r.giveUp(tx, known)
-		return errors.Join(err, sealPlain(tx, r.key))
-	})
+	recovery := identity.Recovery{Rows: r.rows, Disk: r.disk, Config: r.config, Key: key, Now: r.now()}
+	lost, err := recovery.Secrets(ctx)
 	if err != nil {
 		return err
 	}
 	r.report.LostKeys = len(lost)
-	for _, s := range lost {
-		f := Finding{Severity: vault.Note, Account: s.AccountID, Problem: fmt.Sprintf("the secret of the access key %s of %s cannot be read any more: the key is given up", s.ID, callerOf(s).ARN())}
+	for _, l := range lost {
+		f := Finding{Severity: vault.Note, Account: l.Account, Problem: fmt.Sprintf("the secret of the access key %s of %s cannot be read any more: the key is given up", l.KeyID, l.ARN())}
 		if err := r.fn(Event{Finding: &f}); err != nil {
 			return err
 		}
 	}
-	return nil
+	r.report.Accounts, err = recovery.Accounts(ctx, r.report.Accounts)
+	return err
 }
 
-// findKey takes the key of the secrets from its file. If there is none that can be read, a new one is made.
-func (r *rebuild) findKey() (err error) {
+// secretKey takes the key of the secrets from its file. If there is none that can be read, a new one is made.
+func (r *rebuild) secretKey() (seal.Key, error) {
 	path := r.config.SecretKeyPath()
-	r.key, err = readSecretKey(r.disk, path)
-	if errors.Is(err, errDamagedKey) {
+	key, err := identity.ReadSecretKey(r.disk, path)
+	if errors.Is(err, identity.ErrDamagedKey) {
 		aside := path + ".damaged-" + r.now().UTC().Format(backupLayout)
 		f := Finding{Severity: Wrong, Place: path, Problem: err.Error() + "; it is moved aside to " + aside}
 		if err := errors.Join(r.disk.Rename(path, aside), r.fn(Event{Finding: &f})); err != nil {
-			return err
+			return key, err
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return key, err
 	}
-	r.key = seal.NewKey()
-	return r.disk.WriteFile(path, r.key.File())
-}
-
-// giveUp removes the keys of which the secret cannot be read, but for those that are known from elsewhere.
-func (r *rebuild) giveUp(tx *catalogue.Tx, known map[string]access.Key) (lost []catalogue.Signer, err error) {
-	err = eachSigner(tx, func(s catalogue.Signer) error {
-		if !seal.IsSealed(s.Secret) {
-			return nil
-		}
-		if _, _, err := opened(r.key, s.AccessKey); err == nil {
-			return nil
-		}
-		if k, ok := known[s.ID]; ok && isRootKey(s.AccessKey) && (k.Caller.Account == s.AccountID || k.Caller.Account == "" && s.Configured) {
-			k.Caller.Account = s.AccountID
-			return tx.PutAccessKey(sealed(r.key, k, s.AccessKey))
-		}
-		lost = append(lost, s)
-		return tx.RemoveAccessKey(s.ID)
-	})
-	return lost, err
+	return identity.NewSecretKey(r.disk, path)
 }
 
 // identify gives the catalogue the name of its store.

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
@@ -67,7 +68,7 @@ func (d *Daemon) runTask(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	defer context.AfterFunc(d.tasks, cancel)()
 	if err := d.maintain(ctx, t, say); err != nil {
-		say(Event{Error: err.Error(), NotFound: errors.Is(err, ErrNotFound)}) // who does not listen any more need not know
+		say(Event{Error: err.Error(), NotFound: fault.Is(err, fault.NotFound)}) // who does not listen any more need not know
 	}
 }
 
@@ -116,8 +117,8 @@ func receive(ctx context.Context, r io.Reader, fn func(Event) error) error {
 		if err := lines.Decode(&e); err != nil {
 			return errors.Join(fmt.Errorf("the server went away while the task ran: %w", err), ctx.Err())
 		}
-		if text, missing := strings.CutPrefix(e.Error, ErrNotFound.Error()); missing && e.NotFound {
-			return fmt.Errorf("%w%s", ErrNotFound, text)
+		if e.NotFound {
+			return fault.New(fault.NotFound, "%s", e.Error)
 		}
 		if e.Error != "" {
 			return errors.New(e.Error)

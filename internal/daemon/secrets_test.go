@@ -15,6 +15,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/seal"
 )
 
@@ -96,7 +97,7 @@ func TestOldSecretsAreEncrypted(t *testing.T) {
 	if with := filesWith(t, c.Data, "plain-secret-"); len(with) > 0 {
 		t.Errorf("while the server runs, secrets are in %q", with)
 	}
-	find := keyFinder(d.rows, d.secrets)
+	find := identity.KeyFinder(d.rows, d.secrets)
 	for i := range 100 {
 		k, ok, err := find(t.Context(), oldKeyID(i))
 		if err != nil || ok != (i%2 == 1) || ok && k.Secret != plainSecret(i) {
@@ -180,7 +181,7 @@ func TestKeyOfAnotherCatalogue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := testConfig(t, t.TempDir())
 			startAndStop(t, c)
-			_, _, err := AddPrincipal(t.Context(), c, NewPrincipal{Who: Who{Kind: UserKind, Name: "alice"}, Key: true}, time.Now())
+			_, _, err := identity.AddPrincipal(t.Context(), c, identity.NewPrincipal{Who: identity.Who{Kind: identity.UserKind, Name: "alice"}, Key: true}, time.Now())
 			must(t, err)
 			right := mustRead(t, c.SecretKeyPath())
 			spoil(t, c.SecretKeyPath())
@@ -189,7 +190,7 @@ func TestKeyOfAnotherCatalogue(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, startErr := openDaemon(t, c)
-			_, keyErr := NewKey(t.Context(), c, Who{}, time.Now())
+			_, keyErr := identity.NewKey(t.Context(), c, identity.Who{}, time.Now())
 			for what, err := range map[string]error{"the start": startErr, "a new key": keyErr} {
 				for _, want := range []string{c.SecretKeyPath(), name, "--secret-key-file", "moraine admin rebuild --replace"} {
 					if err == nil || !strings.Contains(err.Error(), want) {
@@ -231,12 +232,14 @@ func rebuildWithoutKey(t *testing.T, c config.Config) (lost int) {
 	}
 	d, err := openDaemon(t, c)
 	must(t, err)
-	saved, _ := parseCredentials(mustRead(t, c.CredentialsPath()))
-	k, ok, err := keyFinder(d.rows, d.secrets)(t.Context(), saved.Caller.KeyID)
-	if err != nil || !ok || k.Secret != saved.Secret || k.Caller.Kind != access.Root {
+	var id, secret string
+	_, err = fmt.Sscanf(string(mustRead(t, c.CredentialsPath())), "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", &id, &secret)
+	must(t, err)
+	k, ok, err := identity.KeyFinder(d.rows, d.secrets)(t.Context(), id)
+	if err != nil || !ok || k.Secret != secret || k.Caller.Kind != access.Root {
 		t.Errorf("the first key after the rebuild: %+v, %t, %v", k.Caller, ok, err)
 	}
-	users, err := Principals(t.Context(), c, "", UserKind)
+	users, err := identity.Principals(t.Context(), c, "", identity.UserKind)
 	if err != nil || len(users) != 1 {
 		t.Errorf("the users after the rebuild: %+v, %v", users, err)
 	}
@@ -259,41 +262,5 @@ func TestRebuildOfOldSecrets(t *testing.T) {
 		if !strings.Contains(name, replacedSuffix) { // which is the administrator's to remove
 			t.Errorf("secrets are in %s", name)
 		}
-	}
-}
-
-// TestCheckOfSecrets damages secrets and policies behind the program's back.
-func TestCheckOfSecrets(t *testing.T) {
-	c := testConfig(t, t.TempDir())
-	startAndStop(t, c)
-	_, k, err := AddPrincipal(t.Context(), c, NewPrincipal{Who: Who{Kind: UserKind, Name: "alice"}, Key: true}, time.Now())
-	must(t, err)
-	other, err := NewKey(t.Context(), c, Who{}, time.Now())
-	must(t, err)
-	wantSound(t, c)
-	must(t, changeCatalogue(t.Context(), c, func(tx *catalogue.Tx) error {
-		from, err := tx.AccessKey(other.Caller.KeyID)
-		if err != nil {
-			return err
-		}
-		moved, err := tx.AccessKey(k.Caller.KeyID)
-		moved.Secret = from.Secret // that of another key
-		p := catalogue.PrincipalPolicy{PrincipalID: moved.PrincipalID, Name: "p", Document: `{"Statement":[]}`}
-		if err != nil {
-			return err
-		}
-		if err := tx.PutPrincipalPolicy(p); err != nil {
-			return err
-		}
-		return tx.PutAccessKey(moved)
-	}))
-	text := fmt.Sprint(findingsOf(t, c))
-	for _, want := range []string{k.Caller.KeyID, `policy "p"`} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the check finds %s, without %q", text, want)
-		}
-	}
-	if strings.Contains(text, other.Caller.KeyID) || strings.Contains(text, other.Secret) {
-		t.Errorf("the check finds %s", text)
 	}
 }

@@ -15,8 +15,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/vault"
 )
 
@@ -135,42 +137,42 @@ func (s *Server) Records(t testing.TB) int {
 // AddAccount makes a further account, as `moraine admin account add` does.
 func (s *Server) AddAccount(t testing.TB, name string) Key {
 	t.Helper()
-	k, err := daemon.NewAccount(context.Background(), s.config, name, time.Now())
+	k, err := identity.NewAccount(context.Background(), s.config, name, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return keyOf(k)
 }
 
-func keyOf(k daemon.Key) Key { return Key{k.Caller.Account, k.Caller.KeyID, k.Secret, k.Token} }
+func keyOf(k access.Key) Key { return Key{k.Caller.Account, k.Caller.KeyID, k.Secret, k.Token} }
 
 // AddUser makes a user of an account with a key, as `moraine admin user add` does. "" is the first account. A policy is the name of a predefined one, or a document.
 func (s *Server) AddUser(t testing.TB, account, name string, policies ...string) Key {
 	t.Helper()
-	return s.addPrincipal(t, daemon.Who{Account: account, Kind: daemon.UserKind, Name: name}, policies)
+	return s.addPrincipal(t, identity.Who{Account: account, Kind: identity.UserKind, Name: name}, policies)
 }
 
 // AddRole makes a role, as AddUser makes a user. It has no key: AddToken makes sessions.
 func (s *Server) AddRole(t testing.TB, account, name string, policies ...string) {
 	t.Helper()
-	s.addPrincipal(t, daemon.Who{Account: account, Kind: daemon.RoleKind, Name: name}, policies)
+	s.addPrincipal(t, identity.Who{Account: account, Kind: identity.RoleKind, Name: name}, policies)
 }
 
-func (s *Server) addPrincipal(t testing.TB, who daemon.Who, policies []string) Key {
+func (s *Server) addPrincipal(t testing.TB, who identity.Who, policies []string) Key {
 	t.Helper()
 	who.Account = cmp.Or(who.Account, s.Key.Account)
-	n := daemon.NewPrincipal{Who: who, Key: who.Kind == daemon.UserKind}
+	n := identity.NewPrincipal{Who: who, Key: who.Kind == identity.UserKind}
 	for i, text := range policies {
-		p := daemon.PolicyText{Name: fmt.Sprintf("policy%d", i+1), Document: text}
+		p := identity.PolicyText{Name: fmt.Sprintf("policy%d", i+1), Document: text}
 		if !strings.HasPrefix(text, "{") {
 			var err error
-			if p, err = daemon.ReadPolicy(text, nil); err != nil {
+			if p, err = identity.ReadPolicy(text, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		n.Policies = append(n.Policies, p)
 	}
-	_, k, err := daemon.AddPrincipal(context.Background(), s.config, n, time.Now())
+	_, k, err := identity.AddPrincipal(context.Background(), s.config, n, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +180,13 @@ func (s *Server) addPrincipal(t testing.TB, who daemon.Who, policies []string) K
 }
 
 // AddToken makes temporary credentials, as `moraine admin token` does, as of a moment: now, if it is zero. They last an hour unless the options say otherwise.
-func (s *Server) AddToken(t testing.TB, o daemon.TokenOptions, made time.Time) Key {
+func (s *Server) AddToken(t testing.TB, o identity.TokenOptions, made time.Time) Key {
 	t.Helper()
 	o.Account, o.Duration = cmp.Or(o.Account, s.Key.Account), cmp.Or(o.Duration, time.Hour)
 	if made.IsZero() {
 		made = time.Now()
 	}
-	k, err := daemon.NewToken(context.Background(), s.config, o, made)
+	k, err := identity.NewToken(context.Background(), s.config, o, made)
 	if err != nil {
 		t.Fatal(err)
 	}

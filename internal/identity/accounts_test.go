@@ -1,12 +1,13 @@
-package daemon_test
+package identity_test
 
 import (
-	"os"
-	"path/filepath"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/daemon"
 	"github.com/moraine-archive/moraine/internal/moraintest"
 )
 
@@ -38,30 +39,10 @@ func TestConfiguredKey(t *testing.T) {
 		}
 	}
 	s.Stop(t)
-	err := open(t, data, func(c *config.Config) { c.RootKeyID, c.RootSecret = other.ID, "x" })
+	c := s.Config()
+	c.RootKeyID, c.RootSecret = other.ID, "x"
+	_, err := daemon.Open(t.Context(), c, slog.New(slog.DiscardHandler), time.Now)
 	if err == nil || !strings.Contains(err.Error(), "belongs to the account "+other.Account) {
 		t.Errorf("a start with the key of another account gives %v", err)
-	}
-}
-
-// TestCatalogueIsPrivate looks at the mode of the files that hold secret keys, in a directory that others can read.
-func TestCatalogueIsPrivate(t *testing.T) {
-	data := t.TempDir()
-	if err := os.Chmod(data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	moraintest.Start(t, func(c *config.Config) { c.Data = data })
-	files, err := filepath.Glob(filepath.Join(data, "catalogue.db*"))
-	if err != nil || len(files) < 2 {
-		t.Fatalf("the catalogue has the files %q, %v", files, err)
-	}
-	for _, f := range files {
-		info, err := os.Stat(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has the mode %o", f, info.Mode().Perm())
-		}
 	}
 }

@@ -1,27 +1,109 @@
-package daemon
+package identity
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/seal"
+	"github.com/moraine-archive/moraine/internal/vfs"
 )
+
+// testConfig is the configuration of data that a server has been started on.
+func testConfig(t *testing.T) config.Config {
+	t.Helper()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.Flags(flags)
+	c, err := config.Load(flags, nil)
+	must(t, err)
+	c.Data = t.TempDir()
+	must(t, start(t, c))
+	return c
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start does what a start of a server does to accounts and keys.
+func start(t *testing.T, c config.Config) error {
+	rows := openRows(t, c)
+	_, err := FirstAccount(t.Context(), rows, vfs.OS(), c, openSecrets(t, c, rows), time.Now())
+	return err
+}
+
+func openRows(t *testing.T, c config.Config) *catalogue.DB {
+	t.Helper()
+	rows, err := catalogue.OpenSQLite(t.Context(), c.CataloguePath())
+	must(t, err)
+	t.Cleanup(func() { must(t, rows.Close()) })
+	return rows
+}
+
+func openSecrets(t *testing.T, c config.Config, rows *catalogue.DB) (secrets seal.Key) {
+	t.Helper()
+	must(t, rows.Update(t.Context(), func(tx *catalogue.Tx) (err error) {
+		secrets, err = OpenSecrets(tx, vfs.OS(), c, time.Now())
+		return err
+	}))
+	return secrets
+}
 
 // lookUp is a key finder on the data of a configuration.
 func lookUp(t *testing.T, c config.Config) func(id string) (access.Key, bool, error) {
 	t.Helper()
-	s, err := openStores(t, c)
-	must(t, err)
-	t.Cleanup(func() { s.close() })
-	secrets, err := s.openSecrets(t.Context())
-	must(t, err)
-	find := keyFinder(s.rows, secrets)
+	rows := openRows(t, c)
+	find := KeyFinder(rows, openSecrets(t, c, rows))
 	return func(id string) (access.Key, bool, error) { return find(t.Context(), id) }
+}
+
+// findingsOf runs a check.
+func findingsOf(t *testing.T, c config.Config) (list []string) {
+	t.Helper()
+	take := func(path, format string, args ...any) error {
+		list = append(list, path+": "+fmt.Sprintf(format, args...))
+		return nil
+	}
+	must(t, Check{Rows: openRows(t, c), Disk: vfs.OS(), Config: c, Wrong: take, Note: take}.Run(t.Context()))
+	return list
+}
+
+// wantSound lets a check find nothing.
+func wantSound(t *testing.T, c config.Config) {
+	t.Helper()
+	for _, f := range findingsOf(t, c) {
+		t.Errorf("the check finds %s", f)
+	}
+}
+
+// filesWith returns the files under a directory that have a text in them.
+func filesWith(t *testing.T, dir, text string) (names []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, []byte(text)) {
+			names = append(names, path)
+		}
+		return err
+	}))
+	return names
 }
 
 func wantKey(t *testing.T, find func(id string) (access.Key, bool, error), id string) access.Key {
@@ -35,8 +117,7 @@ func wantKey(t *testing.T, find func(id string) (access.Key, bool, error), id st
 
 // TestKeyFinder looks up a key of every kind.
 func TestKeyFinder(t *testing.T) {
-	c := testConfig(t, t.TempDir())
-	startAndStop(t, c)
+	c := testConfig(t)
 	now := time.Now().UTC().Truncate(time.Second)
 	alice := Who{Kind: UserKind, Name: "alice"}
 	full, err := ReadPolicy(access.FullAccess, nil)
@@ -92,8 +173,7 @@ func TestKeyFinder(t *testing.T) {
 
 // TestKeyFinderDoubts gives nobody a key whose rights are not certain.
 func TestKeyFinderDoubts(t *testing.T) {
-	c := testConfig(t, t.TempDir())
-	startAndStop(t, c)
+	c := testConfig(t)
 	find := lookUp(t, c)
 	add := func(name string) (id, key string) {
 		p, k, err := AddPrincipal(t.Context(), c, NewPrincipal{Who: Who{Kind: UserKind, Name: name}, Key: true}, time.Now())
@@ -138,11 +218,12 @@ func TestKeyFinderDoubts(t *testing.T) {
 
 // TestLastRootKey retires keys of the root: the last one, and that of the configuration, only with force.
 func TestLastRootKey(t *testing.T) {
-	c := testConfig(t, t.TempDir())
-	startAndStop(t, c)
-	saved, _ := parseCredentials(mustRead(t, c.CredentialsPath()))
+	c := testConfig(t)
+	b, err := os.ReadFile(c.CredentialsPath())
+	must(t, err)
+	saved, _ := parseCredentials(b)
 	first := saved.Caller.KeyID
-	_, err := NewToken(t.Context(), c, TokenOptions{Duration: time.Hour}, time.Now()) // does not count: it ends
+	_, err = NewToken(t.Context(), c, TokenOptions{Duration: time.Hour}, time.Now()) // does not count: it ends
 	must(t, err)
 	_, _, err = AddPrincipal(t.Context(), c, NewPrincipal{Who: Who{Kind: UserKind, Name: "alice"}, Key: true}, time.Now())
 	must(t, err)
@@ -171,21 +252,20 @@ func TestLastRootKey(t *testing.T) {
 	}
 
 	c.RootKeyID, c.RootSecret = "AKIACONFIGURED", "s"
-	startAndStop(t, c)
+	must(t, start(t, c))
 	third, err := NewKey(t.Context(), c, Who{}, time.Now())
 	must(t, err)
 	_, err = RemoveKey(t.Context(), c, c.RootKeyID, false)
 	refused("the configured key is removed", "MORAINE_ROOT_ACCESS_KEY_ID", err)
 	must(t, DisableKey(t.Context(), c, c.RootKeyID, true))
 	must(t, DisableKey(t.Context(), c, third.Caller.KeyID, true))
-	startAndStop(t, c)
+	must(t, start(t, c))
 	wantKey(t, lookUp(t, c), c.RootKeyID)
 }
 
 // TestExpiredKeysAreForgotten makes tokens of the past: for a week it is known that they have expired.
 func TestExpiredKeysAreForgotten(t *testing.T) {
-	c := testConfig(t, t.TempDir())
-	startAndStop(t, c)
+	c := testConfig(t)
 	find, now := lookUp(t, c), time.Now()
 	token := func(ago time.Duration) string {
 		k, err := NewToken(t.Context(), c, TokenOptions{Duration: time.Hour}, now.Add(-ago))
@@ -200,7 +280,7 @@ func TestExpiredKeysAreForgotten(t *testing.T) {
 	if k := wantKey(t, find, young); !k.Expires.Before(now) {
 		t.Errorf("a token of the past expires %s", k.Expires)
 	}
-	list, err := Keys(t.Context(), c, KeyFilter{}, now)
+	list, err := Keys(t.Context(), c, Who{}, now)
 	states := map[string]int{}
 	for _, k := range list {
 		states[k.State]++
@@ -212,15 +292,14 @@ func TestExpiredKeysAreForgotten(t *testing.T) {
 
 // TestConfiguredKeyOfAUser takes the key of a user for the configured one.
 func TestConfiguredKeyOfAUser(t *testing.T) {
-	c := testConfig(t, t.TempDir())
-	startAndStop(t, c)
+	c := testConfig(t)
 	_, k, err := AddPrincipal(t.Context(), c, NewPrincipal{Who: Who{Kind: UserKind, Name: "alice"}, Key: true}, time.Now())
 	must(t, err)
 	token, err := NewToken(t.Context(), c, TokenOptions{Duration: time.Hour}, time.Now())
 	must(t, err)
 	for _, id := range []string{k.Caller.KeyID, token.Caller.KeyID} {
 		c.RootKeyID, c.RootSecret = id, "s"
-		if _, err := openDaemon(t, c); err == nil || !strings.Contains(err.Error(), id) {
+		if err := start(t, c); err == nil || !strings.Contains(err.Error(), id) {
 			t.Errorf("a start with the key %s of somebody else: %v", id, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package daemon
+package identity
 
 import (
 	"cmp"
@@ -16,12 +16,9 @@ import (
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
-// Key is an access key with its secret and who signs with it.
-type Key = access.Key
-
 // newKey returns a random key for good.
 func newKey(of access.Caller) access.Key {
-	of.KeyID = access.NewID(access.LongTermKey)
+	of.KeyID = access.NewID(access.LongTermKeyPrefix)
 	return access.Key{Caller: of, Secret: access.NewSecret()}
 }
 
@@ -33,7 +30,7 @@ func isRootKey(k catalogue.AccessKey) bool {
 // NewKey makes a further key for the root of an account or for a user. The server may be running; it knows the key at once.
 func NewKey(ctx context.Context, c config.Config, who Who, now time.Time) (access.Key, error) {
 	if who.Kind == RoleKind {
-		return access.Key{}, WrongArgument{Err: errors.New("a role has no keys for good: `moraine admin token` makes temporary ones")}
+		return access.Key{}, wrongArgument("a role has no keys for good: `moraine admin token` makes temporary ones")
 	}
 	var key access.Key
 	err := changeSecrets(ctx, c, func(tx *catalogue.Tx, secrets seal.Key) error {
@@ -63,13 +60,13 @@ type TokenOptions struct {
 
 func (o TokenOptions) validate() error {
 	if o.Duration < MinToken || o.Duration > MaxToken {
-		return WrongArgument{Err: fmt.Errorf("the duration %s is not between %s and %s", o.Duration, MinToken, MaxToken)}
+		return wrongArgument("the duration %s is not between %s and %s", o.Duration, MinToken, MaxToken)
 	}
 	if o.Kind == RoleKind && !sessionName.MatchString(o.Session) {
-		return WrongArgument{Err: fmt.Errorf("%q cannot be the name of a session: it has 2 to 64 %s", o.Session, letters)}
+		return wrongArgument("%q cannot be the name of a session: it has 2 to 64 %s", o.Session, letters)
 	}
 	if o.Kind != RoleKind && o.Session != "" {
-		return WrongArgument{Err: errors.New("only a role has sessions")}
+		return wrongArgument("only a role has sessions")
 	}
 	return nil
 }
@@ -91,7 +88,7 @@ func NewToken(ctx context.Context, c config.Config, o TokenOptions, now time.Tim
 			return err
 		}
 		key = access.Key{
-			Caller: access.Caller{KeyID: access.NewID(access.TemporaryKey), Account: account.ID},
+			Caller: access.Caller{KeyID: access.NewID(access.TemporaryKeyPrefix), Account: account.ID},
 			Secret: access.NewSecret(), Token: access.NewSecret(), Expires: row.ExpiresAt,
 		}
 		row.PrincipalID = p.ID
@@ -132,18 +129,11 @@ func (k KeyDescription) compare(o KeyDescription) int {
 	return cmp.Or(cmp.Compare(k.AccountID, o.AccountID), cmp.Compare(k.ARN, o.ARN), k.ExpiresAt.Compare(o.ExpiresAt), k.CreatedAt.Compare(o.CreatedAt))
 }
 
-// KeyFilter says which keys are listed.
-type KeyFilter struct {
-	Account string // id or name; "" lists those of all accounts, if no name is given
-	Kind    string // "": those of the root, users and roles
-	Name    string
-}
-
-// Keys returns access keys: by account, whose they are, when they expire, those that never do first, and when they were made.
-func Keys(ctx context.Context, c config.Config, f KeyFilter, now time.Time) ([]KeyDescription, error) {
+// Keys returns access keys: those of a user or role, all of an account if only that is named, or all that there are. They are sorted by account, whose they are, when they expire, those that never do first, and when they were made.
+func Keys(ctx context.Context, c config.Config, who Who, now time.Time) ([]KeyDescription, error) {
 	list := []KeyDescription{}
 	err := readCatalogue(ctx, c, func(tx *catalogue.Tx) error {
-		wanted, err := f.wanted(tx)
+		wanted, err := who.wanted(tx)
 		if err != nil {
 			return err
 		}
@@ -158,13 +148,13 @@ func Keys(ctx context.Context, c config.Config, f KeyFilter, now time.Time) ([]K
 	return list, err
 }
 
-func (f KeyFilter) wanted(tx *catalogue.Tx) (func(catalogue.Signer) bool, error) {
-	if f.Account == "" && f.Kind == "" {
+func (w Who) wanted(tx *catalogue.Tx) (func(catalogue.Signer) bool, error) {
+	if w.Account == "" && w.Kind == "" {
 		return func(catalogue.Signer) bool { return true }, nil
 	}
-	account, p, err := Who(f).find(tx)
+	account, p, err := w.find(tx)
 	return func(s catalogue.Signer) bool {
-		return s.AccountID == account.ID && (f.Kind == "" || s.PrincipalID == p.ID)
+		return s.AccountID == account.ID && (w.Kind == "" || s.PrincipalID == p.ID)
 	}, err
 }
 
@@ -223,7 +213,7 @@ func changeKey(ctx context.Context, c config.Config, id string, fn func(*catalog
 	return changeCatalogue(ctx, c, func(tx *catalogue.Tx) error {
 		k, err := tx.AccessKey(id)
 		if errors.Is(err, catalogue.ErrNotFound) {
-			return fmt.Errorf("%w: there is no access key %q", ErrNotFound, id)
+			return notFound("there is no access key %q", id)
 		}
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package daemon
+package identity
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/access"
@@ -16,90 +15,12 @@ import (
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
-// keyFinder returns how access keys are looked up: in the catalogue at every request, so that what another process changes counts at once. A key
-// that is disabled is not found, one that has expired is.
-func keyFinder(rows *catalogue.DB, secrets seal.Key) func(context.Context, string) (access.Key, bool, error) {
-	policies := new(access.Cache)
-	return func(ctx context.Context, id string) (k access.Key, found bool, err error) {
-		if strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return access.Key{}, false, nil // no key has such an id, and not every database takes the text
-		}
-		err = rows.View(ctx, func(tx *catalogue.Tx) error {
-			k, err = findKey(tx, secrets, policies, id)
-			return err
-		})
-		if errors.Is(err, catalogue.ErrNotFound) {
-			return access.Key{}, false, nil
-		}
-		return k, err == nil, err
-	}
-}
-
-// findKey returns the key with an id, ErrNotFound of the catalogue if there is none or it is disabled.
-func findKey(tx *catalogue.Tx, secrets seal.Key, policies *access.Cache, id string) (access.Key, error) {
-	s := catalogue.Signer{AccessKey: catalogue.AccessKey{ID: id}}
-	var err error
-	s.AccountID, s.Secret, err = tx.RootKey(id)
-	if errors.Is(err, catalogue.ErrNotFound) {
-		s, err = tx.Signer(id)
-	}
-	if err == nil && s.Disabled {
-		err = catalogue.ErrNotFound
-	}
-	if err != nil {
-		return access.Key{}, err
-	}
-	return keyOf(tx, secrets, policies, s)
-}
-
-// keyOf returns the key that a row describes, with who signs with it. A policy that cannot be read is an error: it might deny.
-func keyOf(tx *catalogue.Tx, secrets seal.Key, policies *access.Cache, s catalogue.Signer) (k access.Key, err error) {
-	if k.Secret, k.Token, err = opened(secrets, s.AccessKey); err != nil {
-		return access.Key{}, err
-	}
-	k.Caller, k.Expires = callerOf(s), s.ExpiresAt
-	if s.PrincipalID == "" {
-		return k, nil
-	}
-	if s.Principal.ID == "" {
-		return access.Key{}, fmt.Errorf("the access key %s is of a user or role with the id %s, which the catalogue does not have", s.ID, s.PrincipalID)
-	}
-	list, err := tx.PrincipalPolicies(s.PrincipalID)
-	for _, p := range list {
-		policy, err := policies.Identity(p.Document)
-		if err != nil {
-			return access.Key{}, fmt.Errorf("the policy %q of %s cannot be read: %w", p.Name, k.Caller.PrincipalARN(), err)
-		}
-		k.Caller.Policies = append(k.Caller.Policies, access.Attached{Name: p.Name, Policy: policy})
-	}
-	return k, err
-}
-
-// callerOf returns who signs with a key, but for policies.
-func callerOf(s catalogue.Signer) access.Caller {
-	c := access.Caller{
-		KeyID: s.ID, Account: s.AccountID, Path: s.Principal.Path, Name: s.Principal.Name, ID: s.Principal.ID, Tags: s.Principal.Tags, Session: s.Session,
-	}
-	switch {
-	case s.PrincipalID == "":
-		c.Kind = access.Root
-	case s.Principal.Kind == RoleKind:
-		c.Kind = access.Role
-	default:
-		c.Kind = access.User
-	}
-	if s.Token != "" {
-		c.Issued, c.MFA = s.CreatedAt, s.MFAAt
-	}
-	return c
-}
-
 // firstName is the name of the account that is made on the first start.
 const firstName = "root"
 
-// firstAccount makes sure that there is an account. It returns the credentials file, "" when there is none: the configuration gives the key, or
+// FirstAccount makes sure that there is an account. It returns the credentials file, "" when there is none: the configuration gives the key, or
 // gave it on an earlier start.
-func firstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, secrets seal.Key, now time.Time) (string, error) {
+func FirstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, secrets seal.Key, now time.Time) (string, error) {
 	if c.RootKeyID != "" {
 		return "", configuredAccount(ctx, rows, c, secrets, now)
 	}
@@ -193,8 +114,8 @@ func parseCredentials(b []byte) (access.Key, bool) {
 
 // NewAccount makes an account with a key in the catalogue of a configuration. The server may be running; it knows the key at once.
 func NewAccount(ctx context.Context, c config.Config, name string, now time.Time) (access.Key, error) {
-	if isAccountID.MatchString(name) || name == "" {
-		return access.Key{}, WrongArgument{Err: fmt.Errorf("%q cannot be the name of an account: it is empty, or would be taken for an id", name)}
+	if access.IsAccountID(name) || name == "" {
+		return access.Key{}, wrongArgument("%q cannot be the name of an account: it is empty, or would be taken for an id", name)
 	}
 	var key access.Key
 	err := changeSecrets(ctx, c, func(tx *catalogue.Tx, secrets seal.Key) error {
@@ -213,8 +134,6 @@ func NewAccount(ctx context.Context, c config.Config, name string, now time.Time
 	})
 	return key, err
 }
-
-var isAccountID = regexp.MustCompile(`^[0-9]{12}$`) // read only
 
 // Account is an account as administrators see it.
 type Account struct {
@@ -235,36 +154,10 @@ func Accounts(ctx context.Context, c config.Config) ([]Account, error) {
 	return list, err
 }
 
-// page is how many rows are read at once.
-const page = 500
-
 func eachAccount(tx *catalogue.Tx, fn func(catalogue.Account) error) error {
 	return pages(func(after string) ([]catalogue.Account, error) { return tx.Accounts(after, page) },
 		func(a catalogue.Account) (string, error) { return a.Name, fn(a) })
 }
-
-// pages gives all rows to fn, which returns where a row is in their order.
-func pages[T any](read func(after string) ([]T, error), fn func(T) (string, error)) error {
-	for after := ""; ; {
-		rows, err := read(after)
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		for _, row := range rows {
-			if after, err = fn(row); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// ErrNotFound says that what a command names does not exist.
-var ErrNotFound = errors.New("not found")
-
-// WrongArgument is an error about something that cannot be right, whatever is in the catalogue.
-type WrongArgument struct{ Err error }
-
-func (w WrongArgument) Error() string { return w.Err.Error() }
 
 // findAccount returns the account with an id or a name. "" is the only one.
 func findAccount(tx *catalogue.Tx, given string) (catalogue.Account, error) {
@@ -274,9 +167,9 @@ func findAccount(tx *catalogue.Tx, given string) (catalogue.Account, error) {
 		case err != nil:
 			return catalogue.Account{}, err
 		case len(list) == 0:
-			return catalogue.Account{}, fmt.Errorf("%w: there is no account yet", ErrNotFound)
+			return catalogue.Account{}, notFound("there is no account yet")
 		case len(list) > 1:
-			return catalogue.Account{}, WrongArgument{Err: errors.New("--account is missing: there are several accounts, which `moraine admin account list` shows")}
+			return catalogue.Account{}, wrongArgument("--account is missing: there are several accounts, which `moraine admin account list` shows")
 		}
 		return list[0], nil
 	}
@@ -285,39 +178,7 @@ func findAccount(tx *catalogue.Tx, given string) (catalogue.Account, error) {
 		a, err = tx.AccountNamed(given)
 	}
 	if errors.Is(err, catalogue.ErrNotFound) {
-		return a, fmt.Errorf("%w: there is no account with the id or name %q", ErrNotFound, given)
+		return a, notFound("there is no account with the id or name %q", given)
 	}
 	return a, err
-}
-
-// changeCatalogue runs a change on the catalogue of a configuration, which has to exist: an administrator who names the wrong directory
-// should hear of it. A server that runs goes by the change from its next request on.
-func changeCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) error) error {
-	return withCatalogue(ctx, c, func(rows *catalogue.DB) error { return rows.Update(ctx, fn) })
-}
-
-// changeSecrets is changeCatalogue for what makes secrets.
-func changeSecrets(ctx context.Context, c config.Config, fn func(*catalogue.Tx, seal.Key) error) error {
-	return changeCatalogue(ctx, c, func(tx *catalogue.Tx) error {
-		secrets, err := secretKey(tx, vfs.OS(), c)
-		if err != nil {
-			return err
-		}
-		return fn(tx, secrets)
-	})
-}
-
-func readCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.Tx) error) error {
-	return withCatalogue(ctx, c, func(rows *catalogue.DB) error { return rows.View(ctx, fn) })
-}
-
-func withCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.DB) error) error {
-	if err := hasCatalogue(c); err != nil {
-		return err
-	}
-	rows, err := catalogue.OpenSQLite(ctx, c.CataloguePath())
-	if err != nil {
-		return err
-	}
-	return errors.Join(fn(rows), rows.Close())
 }

@@ -1,4 +1,4 @@
-package daemon
+package identity
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
-	"github.com/moraine-archive/moraine/internal/seal"
+	"github.com/moraine-archive/moraine/internal/protocol"
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
@@ -67,7 +67,6 @@ const letters = "letters, digits and +=,.@_-"
 // Limits of what belongs to a user or role. All of it is read at every request.
 const (
 	maxPolicies = 10
-	maxPolicy   = 20480 // bytes, as of the policy of a vault
 	maxPath     = 512
 	maxTags     = 50
 	maxTagKey   = 128 // characters
@@ -76,17 +75,17 @@ const (
 
 func (n NewPrincipal) validate() error {
 	if !principalName.MatchString(n.Name) {
-		return WrongArgument{Err: fmt.Errorf("%q cannot be the name of a %s: it has 1 to 64 %s", n.Name, n.Kind, letters)}
+		return wrongArgument("%q cannot be the name of a %s: it has 1 to 64 %s", n.Name, n.Kind, letters)
 	}
 	if !principalPath.MatchString(n.Path) || len(n.Path) > maxPath {
-		return WrongArgument{Err: fmt.Errorf("the path %q is not like /backup/daily/: names of %s with a / before and after each, in all up to %d characters", n.Path, letters, maxPath)}
+		return wrongArgument("the path %q is not like /backup/daily/: names of %s with a / before and after each, in all up to %d characters", n.Path, letters, maxPath)
 	}
 	if len(n.Tags) > maxTags {
-		return WrongArgument{Err: fmt.Errorf("%d tags are more than %d", len(n.Tags), maxTags)}
+		return wrongArgument("%d tags are more than %d", len(n.Tags), maxTags)
 	}
 	for k, v := range n.Tags {
 		if length := utf8.RuneCountInString(k); length == 0 || length > maxTagKey || utf8.RuneCountInString(v) > maxTagValue || !utf8.ValidString(k+v) {
-			return WrongArgument{Err: fmt.Errorf("the tag %q cannot be %q: a key has 1 to %d characters, a value up to %d", k, v, maxTagKey, maxTagValue)}
+			return wrongArgument("the tag %q cannot be %q: a key has 1 to %d characters, a value up to %d", k, v, maxTagKey, maxTagValue)
 		}
 	}
 	for _, policy := range n.Policies {
@@ -99,10 +98,10 @@ func (n NewPrincipal) validate() error {
 
 func (p PolicyText) validate() error {
 	if !policyName.MatchString(p.Name) {
-		return WrongArgument{Err: fmt.Errorf("%q cannot be the name of a policy: it has 1 to 128 %s", p.Name, letters)}
+		return wrongArgument("%q cannot be the name of a policy: it has 1 to 128 %s", p.Name, letters)
 	}
-	if len(p.Document) > maxPolicy {
-		return fmt.Errorf("the policy %q of %d bytes is longer than %d", p.Name, len(p.Document), maxPolicy)
+	if len(p.Document) > protocol.MaxPolicy {
+		return fmt.Errorf("the policy %q of %d bytes is longer than %d", p.Name, len(p.Document), protocol.MaxPolicy)
 	}
 	if _, err := access.ParseIdentityPolicy(p.Document); err != nil {
 		return fmt.Errorf("the policy %q cannot be used: %w", p.Name, err)
@@ -118,7 +117,7 @@ func AddPrincipal(ctx context.Context, c config.Config, n NewPrincipal, now time
 	if err := n.validate(); err != nil {
 		return made, key, err
 	}
-	add := func(tx *catalogue.Tx, secrets seal.Key) error {
+	err = changeCatalogue(ctx, c, func(tx *catalogue.Tx) error {
 		p, err := n.insert(tx, now)
 		if err != nil {
 			return err
@@ -126,14 +125,13 @@ func AddPrincipal(ctx context.Context, c config.Config, n NewPrincipal, now time
 		if made, err = describe(tx, p); err != nil || !n.Key {
 			return err
 		}
+		secrets, err := secretKey(tx, vfs.OS(), c)
+		if err != nil {
+			return err
+		}
 		key = newKey(access.Caller{Account: p.AccountID})
 		return tx.PutAccessKey(sealed(secrets, key, catalogue.AccessKey{PrincipalID: p.ID, CreatedAt: now}))
-	}
-	if n.Key {
-		err = changeSecrets(ctx, c, add)
-	} else {
-		err = changeCatalogue(ctx, c, func(tx *catalogue.Tx) error { return add(tx, seal.Key{}) })
-	}
+	})
 	return made, key, err
 }
 
@@ -188,7 +186,7 @@ func (w Who) find(tx *catalogue.Tx) (catalogue.Account, catalogue.Principal, err
 	}
 	p, err := tx.PrincipalNamed(account.ID, w.Kind, w.Name)
 	if errors.Is(err, catalogue.ErrNotFound) {
-		err = fmt.Errorf("%w: the account %s has no %s named %q", ErrNotFound, account.ID, w.Kind, w.Name)
+		err = notFound("the account %s has no %s named %q", account.ID, w.Kind, w.Name)
 	}
 	return account, p, err
 }
@@ -272,7 +270,7 @@ func Policies(ctx context.Context, c config.Config, who Who) ([]PolicyText, erro
 
 // NoPolicy is the error about a policy that a user or role has not.
 func NoPolicy(who Who, name string) error {
-	return fmt.Errorf("%w: the %s %q has no policy named %q", ErrNotFound, who.Kind, who.Name, name)
+	return notFound("the %s %q has no policy named %q", who.Kind, who.Name, name)
 }
 
 // RemovePolicy removes a policy from a user or role.
@@ -298,7 +296,7 @@ func ReadPolicy(source string, stdin io.Reader) (PolicyText, error) {
 	var b []byte
 	var err error
 	if source == "-" {
-		b, err = io.ReadAll(io.LimitReader(stdin, maxPolicy+1))
+		b, err = io.ReadAll(io.LimitReader(stdin, protocol.MaxPolicy+1))
 	} else {
 		b, err = vfs.OS().ReadFile(source)
 	}
