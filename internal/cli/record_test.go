@@ -18,7 +18,7 @@ func TestChangesAreRecorded(t *testing.T) {
 		_, stdout, _ := run([]string{"MORAINE_DATA=" + s.Data}, append([]string{"admin"}, args...)...)
 		return stdout
 	}
-	admin("user", "add", "bob", "--no-key")
+	admin("user", "add", "bob", "--no-key", "--account", "root")
 	k := keyOf(t, admin("account", "add", "alice", "--json"))
 	admin("account", "add", "alice")
 	admin("key", "disable", k.ID, "--force")
@@ -39,7 +39,7 @@ func TestChangesAreRecorded(t *testing.T) {
 		}
 		said = append(said, strings.Join([]string{e.Address, e.Action, e.Resource}, " "))
 	}
-	want := []string{"local admin:user add bob --no-key=true", "local admin:account add alice --json=true", "local admin:key disable " + k.ID + " --force=true"}
+	want := []string{"local admin:user add bob --account=root --no-key=true", "local admin:account add alice --json=true", "local admin:key disable " + k.ID + " --force=true"}
 	if strings.Join(said, "\n") != strings.Join(want, "\n") || strings.Contains(string(b), k.Secret) {
 		t.Errorf("the audit log has\n%s\nwant\n%s\nand no secret", b, strings.Join(want, "\n"))
 	}
