@@ -17,11 +17,14 @@ import (
 
 // Exit codes. Scripts rely on them.
 const (
-	exitDone     = 0
-	exitFailed   = 1
-	exitUsage    = 2
-	exitNotFound = 10
-	exitStopped  = 130
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitPartly      = 3 // what resumes it is printed
+	exitNotFound    = 10
+	exitDenied      = 11
+	exitUnreachable = 12
+	exitStopped     = 130
 )
 
 // Process is what a command has of the process it runs in.
@@ -85,7 +88,7 @@ func rootCommand(p Process) *cobra.Command {
 		RunE:          help,
 	}
 	root.SetFlagErrorFunc(usage)
-	root.AddCommand(serveCommand(p), adminCommand(p))
+	root.AddCommand(serveCommand(p), adminCommand(p), vaultCommand(p), hashCommand(p))
 	return root
 }
 
