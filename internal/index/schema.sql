@@ -1,0 +1,49 @@
+-- Moments are milliseconds since 1970 in UTC, null: unknown.
+
+CREATE TABLE state (
+    one          INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    inventory_at INTEGER,          -- date of the inventory; null: none yet
+    archives     INTEGER NOT NULL, -- rows of the table archives
+    bytes        INTEGER NOT NULL  -- sum of their sizes
+);
+INSERT INTO state (one, archives, bytes) VALUES (1, 0, 0);
+
+-- Its columns are those of the staged table of Replace, in the same order: SQLite then copies the rows as they are.
+CREATE TABLE archives (
+    id          TEXT    NOT NULL,
+    path        TEXT    NOT NULL,
+    description TEXT,             -- null: the same as path
+    created     INTEGER NOT NULL, -- milliseconds
+    size        INTEGER NOT NULL,
+    tree_hash   BLOB    NOT NULL, -- 32 bytes, or none
+    local       INTEGER NOT NULL  -- 1: uploaded here, and in no inventory yet
+);
+-- No two rows have the same id. The index has only the beginnings of ids, which are random: it is sorted in a fifth of the time.
+CREATE INDEX archives_by_id ON archives (substr(id, 1, 24));
+CREATE INDEX archives_by_path ON archives (path, created);
+CREATE INDEX archives_local ON archives (created) WHERE local = 1;
+
+-- What this machine deleted and inventories may still list.
+CREATE TABLE deleted (
+    id TEXT    NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE jobs (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    archive_id TEXT    NOT NULL, -- empty: an inventory
+    byte_range TEXT    NOT NULL, -- empty: all of it
+    tier       TEXT    NOT NULL,
+    started    INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE uploads (
+    id          TEXT    NOT NULL PRIMARY KEY,
+    path        TEXT    NOT NULL, -- of the file on this machine
+    size        INTEGER NOT NULL,
+    modified    TEXT    NOT NULL, -- to the nanosecond
+    part_size   INTEGER NOT NULL,
+    description TEXT    NOT NULL,
+    started     INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX uploads_by_path ON uploads (path);
