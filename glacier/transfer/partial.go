@@ -1,0 +1,221 @@
+package transfer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/moraine-archive/moraine/glacier/treehash"
+)
+
+// partial is the file that a download has come to. Its bytes are where they will be. Behind them, until the end, is a trailer that says what they are of, and for each range
+// that is there its tree hash:
+//
+//	0   32  identifies the contents
+//	32   8  size of ranges, big endian
+//	40  24  zero
+//	64  32  tree hash of each range, zero if it is not there
+//
+// Nothing is synced before the end, so that after a crash anything can be missing. That is no harm, since a range counts only if its bytes have the hash.
+type partial struct {
+	f          *os.File
+	path, temp string
+	contents   [treehash.Size]byte
+	size       int64 // of the contents
+	rangeSize  int64
+	whole      bool // it has all bytes and no trailer: a download has ended before it gave it its name
+	done       bool // it has its name
+
+	mu     sync.Mutex
+	there  int64           // guarded by mu: bytes of ranges that are there
+	hashes []treehash.Hash // by range, zero if it is not there; each is written by who takes care of the range
+}
+
+const (
+	trailerHead   = 64
+	partialSuffix = ".moraine-part"
+)
+
+// openPartial opens or creates the file, and locks it: another download would write to a file that has got its name already.
+func openPartial(path string) (*partial, error) {
+	p := &partial{path: path, temp: path + partialSuffix}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory", path)
+	}
+	for {
+		f, err := os.OpenFile(p.temp, os.O_RDWR|os.O_CREATE, 0o666)
+		if err != nil {
+			return nil, err
+		}
+		if err := lockFile(f); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("%s: %w", p.temp, err)
+		}
+		if sameFile(f, p.temp) {
+			p.f = f
+			return p, nil
+		}
+		f.Close() // a download has ended in between
+	}
+}
+
+func sameFile(f *os.File, path string) bool {
+	a, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(path)
+	return err == nil && os.SameFile(a, b)
+}
+
+// close lets others have the file. If nothing is in it, it is removed.
+func (p *partial) close() {
+	if info, err := p.f.Stat(); err == nil && !p.done && info.Size() == 0 {
+		os.Remove(p.temp)
+	}
+	p.f.Close()
+}
+
+// begin takes what is in the file, if it is of the contents. Otherwise it begins anew.
+func (p *partial) begin(contents [treehash.Size]byte, size, rangeSize int64) error {
+	p.contents, p.size, p.there, p.whole = contents, size, 0, false
+	if p.resume() {
+		return nil
+	}
+	p.rangeSize = rangeSize
+	p.hashes = make([]treehash.Hash, partCount(size, rangeSize))
+	if info, err := p.f.Stat(); err == nil && info.Size() == size {
+		p.whole = true
+		return nil
+	}
+	return p.anew()
+}
+
+// anew makes the file one without a range.
+func (p *partial) anew() error {
+	clear(p.hashes)
+	p.whole = false
+	if err := p.reset(p.trailer(len(p.hashes))); err != nil {
+		return err
+	}
+	head := make([]byte, trailerHead)
+	copy(head, p.contents[:])
+	binary.BigEndian.PutUint64(head[treehash.Size:], uint64(p.rangeSize))
+	return p.write(p.size, head)
+}
+
+// reset makes the file one of zeros.
+func (p *partial) reset(size int64) error {
+	p.mu.Lock()
+	p.there = 0
+	p.mu.Unlock()
+	if err := p.f.Truncate(0); err != nil {
+		return localError{err}
+	}
+	if err := p.f.Truncate(size); err != nil {
+		return localError{err}
+	}
+	return nil
+}
+
+// resume reads the trailer, and reports whether it is one of the contents.
+func (p *partial) resume() bool {
+	info, err := p.f.Stat()
+	if err != nil || info.Size() < p.trailer(0) {
+		return false
+	}
+	head := make([]byte, trailerHead)
+	if _, err := p.f.ReadAt(head, p.size); err != nil || [treehash.Size]byte(head) != p.contents {
+		return false
+	}
+	p.rangeSize = int64(binary.BigEndian.Uint64(head[treehash.Size:]))
+	if checkPartSize(p.rangeSize) != nil || partCount(p.size, p.rangeSize) > maxRanges {
+		return false
+	}
+	p.hashes = make([]treehash.Hash, partCount(p.size, p.rangeSize))
+	all := make([]byte, len(p.hashes)*treehash.Size)
+	n, _ := p.f.ReadAt(all, p.trailer(0)) // what is missing is zero
+	clear(all[n:])
+	for i := range p.hashes {
+		p.hashes[i] = treehash.Hash(all[i*treehash.Size:])
+		if p.has(i) {
+			p.there += p.part(i).size
+		}
+	}
+	return true
+}
+
+// trailer returns the offset of the hash of a range.
+func (p *partial) trailer(i int) int64 { return p.size + trailerHead + int64(i)*treehash.Size }
+
+func (p *partial) has(i int) bool { return p.hashes[i] != treehash.Hash{} }
+
+// claimed are the ranges that the file says it has.
+func (p *partial) claimed() (all []int) {
+	for i := range p.hashes {
+		if p.whole || p.has(i) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// part returns a range.
+func (p *partial) part(i int) part {
+	at := int64(i) * p.rangeSize
+	size := min(p.rangeSize, p.size-at)
+	return part{i, at, size, io.NewSectionReader(p.f, at, size), func() {}}
+}
+
+// bytes returns how much is there.
+func (p *partial) bytes() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.there
+}
+
+// write stores bytes. A failure is one of this side.
+func (p *partial) write(off int64, b []byte) error {
+	if _, err := p.f.WriteAt(b, off); err != nil {
+		return localError{err}
+	}
+	return nil
+}
+
+// record notes that a range is there.
+func (p *partial) record(i int, tree treehash.Hash) error { return p.set(i, tree, p.part(i).size) }
+
+// forget notes that a range is not there.
+func (p *partial) forget(i int) error { return p.set(i, treehash.Hash{}, -p.part(i).size) }
+
+func (p *partial) set(i int, tree treehash.Hash, more int64) error {
+	p.hashes[i] = tree
+	p.mu.Lock()
+	p.there += more
+	p.mu.Unlock()
+	if p.whole {
+		return nil
+	}
+	return p.write(p.trailer(i), tree[:])
+}
+
+// finish makes the bytes durable, cuts the trailer off, and gives the file its name. The first sync may take long; there is little that can come between the rest.
+func (p *partial) finish() error {
+	if err := p.f.Sync(); err != nil {
+		return localError{err}
+	}
+	if err := p.f.Truncate(p.size); err != nil {
+		return localError{err}
+	}
+	if err := p.f.Sync(); err != nil {
+		return localError{err}
+	}
+	if err := os.Rename(p.temp, p.path); err != nil {
+		return localError{err}
+	}
+	p.done = true
+	return syncDir(filepath.Dir(p.path))
+}
