@@ -117,8 +117,8 @@ func (d *Downloader) DownloadJob(ctx context.Context, vault, job, path string) (
 	return done, nil
 }
 
-// DownloadTo waits for a job and writes what it offers, from the beginning to the end. A range is written when all of it is there and verified. Concurrency ranges are in
-// memory. A write is waited for, also when the context has ended.
+// DownloadTo waits for a job and writes what it offers, from the beginning to the end. A range is written when all of it is there and verified; if the
+// service has a tree hash of the whole but gives none of ranges, damage is found at the end. Concurrency ranges are in memory. A write is waited for, also when the context has ended.
 func (d *Downloader) DownloadTo(ctx context.Context, vault, job string, w io.Writer) (*Download, error) {
 	t, err := d.begin(vault)
 	if err != nil {

@@ -125,7 +125,7 @@ func (t *download) wait(ctx context.Context, job string) (*glacier.Job, error) {
 	t.meter.begin(Waiting, job, -1)
 	pause := pauses(min(250*time.Millisecond, t.PollInterval), t.PollInterval)
 	for failures := 0; ; {
-		j, err := t.Client.DescribeJob(ctx, t.vault, job)
+		j, err := t.describe(ctx, job)
 		switch {
 		case err == nil && j.Completed && j.StatusCode == glacier.Failed:
 			return nil, &JobFailedError{j}
@@ -142,6 +142,16 @@ func (t *download) wait(ctx context.Context, job string) (*glacier.Job, error) {
 			return nil, fmt.Errorf("wait for the job %s: %w", job, err)
 		}
 	}
+}
+
+func (t *download) describe(ctx context.Context, job string) (*glacier.Job, error) {
+	within, dog := watch(ctx, t.Stall)
+	defer dog.end()
+	j, err := t.Client.DescribeJob(within, t.vault, job)
+	if err != nil {
+		return nil, stalled(within, err)
+	}
+	return j, nil
 }
 
 // rest waits for a time, or until it is woken. A channel that was closed wakes once.

@@ -176,6 +176,31 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// TestHungLook gives up a look at a job that gets no answer, and looks again.
+func TestHungLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		j, err := (&transfer.Downloader{Client: &hung{}}).Wait(t.Context(), "v", "j")
+		if took := time.Since(began); err != nil || j.ID != "j" || took < 2*time.Minute || took > 3*time.Minute {
+			t.Errorf("%+v, %v after %s", j, err, took)
+		}
+	})
+}
+
+// hung is a client whose first look at a job gets no answer.
+type hung struct {
+	transfer.DownloadClient
+	looks int
+}
+
+func (h *hung) DescribeJob(ctx context.Context, _, id string) (*glacier.Job, error) {
+	if h.looks++; h.looks == 1 {
+		<-ctx.Done()
+		return nil, &glacier.SendError{Err: ctx.Err()}
+	}
+	return &glacier.Job{ID: id, Completed: true, StatusCode: glacier.Succeeded}, nil
+}
+
 // TestWake looks at a job as soon as something comes, and only once for a channel that was closed.
 func TestWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

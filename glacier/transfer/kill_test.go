@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -33,6 +34,7 @@ func TestVictim(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := job[4]
+	fmt.Print(begun)
 	if job[0] == "download" {
 		_, err = (&transfer.Downloader{Client: c, RangeSize: mib}).Download(t.Context(), "v", job[5], path)
 	} else {
@@ -48,6 +50,9 @@ func TestVictim(t *testing.T) {
 	}
 }
 
+// begun is what the process says when its transfer begins.
+const begun = "begun"
+
 // TestKill kills processes that upload and download, again and again at random moments, until one comes to its end.
 func TestKill(t *testing.T) {
 	r := start(t, 1)
@@ -57,22 +62,26 @@ func TestKill(t *testing.T) {
 	path := filepath.Join(dir, "f")
 	run := func(kind string, more ...string) (kills int) {
 		t.Helper()
-		for after := 60; ; after += 15 {
+		for after := 30; ; after += 1 + after/4 {
 			victim := exec.Command(os.Args[0], "-test.run=^TestVictim$")
 			victim.Env = append(os.Environ(), "MORAINE_TRANSFER_VICTIM="+strings.Join(append([]string{kind, r.Endpoint, r.Key.ID, r.Key.Secret, path}, more...), " "))
-			var out bytes.Buffer
-			victim.Stdout, victim.Stderr = &out, &out
-			if err := victim.Start(); err != nil {
+			out, err := victim.StdoutPipe()
+			if err == nil {
+				err = victim.Start()
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
-			timer := time.AfterFunc(time.Duration(rnd.IntN(after))*time.Millisecond+20*time.Millisecond, func() { victim.Process.Kill() })
-			err := victim.Wait()
+			io.ReadFull(out, make([]byte, len(begun)))
+			timer := time.AfterFunc(time.Duration(rnd.IntN(after))*time.Millisecond, func() { victim.Process.Kill() })
+			said, _ := io.ReadAll(out)
+			err = victim.Wait()
 			timer.Stop()
 			if err == nil {
 				return kills
 			}
 			if victim.ProcessState.Exited() {
-				t.Fatalf("it has failed: %s", out.String())
+				t.Fatalf("it has failed: %s", said)
 			}
 			kills++
 		}

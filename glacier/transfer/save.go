@@ -54,7 +54,11 @@ func (t *download) check(ctx context.Context) error {
 	if len(claimed) == 0 {
 		return nil
 	}
-	t.meter.begin(Hashing, t.job, t.size)
+	total := t.file.bytes()
+	if t.file.whole {
+		total = t.size
+	}
+	t.meter.begin(Hashing, t.job, total)
 	g, within := errgroup.WithContext(ctx)
 	g.SetLimit(t.Concurrency)
 	for _, i := range claimed {

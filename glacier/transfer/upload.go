@@ -73,7 +73,11 @@ func (t *upload) multipart(ctx context.Context) (*Archive, error) {
 func (t *upload) interrupted(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &InterruptedError{Vault: t.vault, UploadID: t.id, Done: t.done, Total: t.size, Err: err}
+	e := &InterruptedError{Vault: t.vault, UploadID: t.id, Done: t.done, Total: t.size, Err: err}
+	if t.gone {
+		e.Done = 0 // nobody knows
+	}
+	return e
 }
 
 // run takes care of every part. If the source fails, parts in flight are sent to their end.
