@@ -24,13 +24,12 @@ type Archive struct {
 	Local bool       // uploaded by this machine, and in no inventory yet
 }
 
-const columns = `id, path, description, created, size, tree_hash, local`
+const columns = `id_start, id_rest, path, description, created, size, tree_hash, local`
 
 const (
 	selectByPath = `SELECT ` + columns + ` FROM archives WHERE path = $1 ORDER BY created DESC, rowid DESC`
-	selectByID   = `SELECT ` + columns + ` FROM archives WHERE substr(id, 1, 24) >= substr($1, 1, 24) AND substr(id, 1, 24) < $2 AND id >= $1 AND id < $2
-		ORDER BY substr(id, 1, 24), id LIMIT 2`
-	selectAll = `SELECT ` + columns + ` FROM archives WHERE path >= $1 AND path < $2 ORDER BY path, created, rowid`
+	selectByID   = `SELECT ` + columns + ` FROM archives WHERE id_start >= $1 AND id_start < $2 AND id_rest >= $3 AND id_rest < $4 ORDER BY id_start, id_rest LIMIT 2`
+	selectAll    = `SELECT ` + columns + ` FROM archives WHERE path >= $1 AND path < $2 ORDER BY path, created, rowid`
 )
 
 // Add records an archive that this machine has uploaded. One that is in the index already, maybe from an inventory, stays as it is.
@@ -41,11 +40,11 @@ func (ix *Index) Add(ctx context.Context, a Archive) error {
 	r := newRow(a)
 	r.local = 1
 	return ix.update(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM deleted WHERE id = $1`, a.ID); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM deleted WHERE id_start = $1 AND id_rest = $2`, r.idStart, r.idRest); err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, `INSERT INTO archives (`+columns+`) SELECT $1, $2, $3, $4, $5, $6, $7
-			WHERE NOT EXISTS (SELECT 1 FROM archives WHERE substr(id, 1, 24) = substr($1, 1, 24) AND id = $1)`, r.values(nil)...)
+		result, err := tx.ExecContext(ctx, `INSERT INTO archives (`+columns+`) SELECT $1, $2, $3, $4, $5, $6, $7, $8
+			WHERE NOT EXISTS (SELECT 1 FROM archives WHERE id_start = $1 AND id_rest = $2)`, r.values(nil)...)
 		if err != nil {
 			return err
 		}
@@ -60,13 +59,15 @@ func (ix *Index) Add(ctx context.Context, a Archive) error {
 
 // Delete records that this machine has deleted an archive at a time, whether or not the index knows it. Inventories go on listing it for a while; the index will not.
 func (ix *Index) Delete(ctx context.Context, id string, at time.Time) error {
+	start, rest := split(id)
 	return ix.update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO deleted (id, at) VALUES ($1, $2) ON CONFLICT DO UPDATE SET at = MAX(at, excluded.at)`, id, at.UnixMilli())
+		_, err := tx.ExecContext(ctx, `INSERT INTO deleted (id_start, id_rest, at) VALUES ($1, $2, $3) ON CONFLICT DO UPDATE SET at = MAX(at, excluded.at)`,
+			start, rest, at.UnixMilli())
 		if err != nil {
 			return err
 		}
 		var size int64
-		err = tx.QueryRowContext(ctx, `DELETE FROM archives WHERE substr(id, 1, 24) = substr($1, 1, 24) AND id = $1 RETURNING size`, id).Scan(&size)
+		err = tx.QueryRowContext(ctx, `DELETE FROM archives WHERE id_start = $1 AND id_rest = $2 RETURNING size`, start, rest).Scan(&size)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -116,7 +117,12 @@ func (ix *Index) ByPath(ctx context.Context, path string) ([]Archive, error) {
 
 // ByID returns the archive with an id, or the only one whose id begins so. ErrNotFound and ErrAmbiguous say why there is none.
 func (ix *Index) ByID(ctx context.Context, id string) (Archive, error) {
-	found, err := read(ix.byID.QueryContext(ctx, id, successor(id)))
+	start, rest := split(id)
+	var startEnd, restEnd any = start + "\x00", successor(rest) // just after start
+	if rest == "" {
+		startEnd = successor(start)
+	}
+	found, err := read(ix.byID.QueryContext(ctx, start, startEnd, rest, restEnd))
 	switch {
 	case err != nil:
 		return Archive{}, err
@@ -147,16 +153,18 @@ func (ix *Index) State(ctx context.Context) (State, error) {
 
 // row is a row of the table archives.
 type row struct {
-	id, path    string
-	description sql.NullString
-	created     int64
-	size        int64
-	treeHash    []byte
-	local       int64
+	idStart, idRest string
+	path            string
+	description     sql.NullString
+	created         int64
+	size            int64
+	treeHash        []byte
+	local           int64
 }
 
 func newRow(a Archive) row {
-	r := row{id: a.ID, path: names.Parse(a.Description).Path, created: a.Created.UnixMilli(), size: a.Size}
+	r := row{path: names.Parse(a.Description).Path, created: a.Created.UnixMilli(), size: a.Size}
+	r.idStart, r.idRest = split(a.ID)
 	if r.path != a.Description {
 		r.description = sql.NullString{String: a.Description, Valid: true}
 	}
@@ -167,16 +175,16 @@ func newRow(a Archive) row {
 }
 
 func (r *row) fields() []any {
-	return []any{&r.id, &r.path, &r.description, &r.created, &r.size, &r.treeHash, &r.local}
+	return []any{&r.idStart, &r.idRest, &r.path, &r.description, &r.created, &r.size, &r.treeHash, &r.local}
 }
 
 // values appends what the columns have.
 func (r *row) values(to []any) []any {
-	return append(to, r.id, r.path, r.description, r.created, r.size, r.treeHash, r.local)
+	return append(to, r.idStart, r.idRest, r.path, r.description, r.created, r.size, r.treeHash, r.local)
 }
 
 func (r *row) archive() Archive {
-	a := Archive{ID: r.id, Description: r.path, Created: time.UnixMilli(r.created).UTC(), Size: r.size, TreeHash: hex.EncodeToString(r.treeHash), Local: r.local != 0}
+	a := Archive{ID: r.idStart + r.idRest, Description: r.path, Created: time.UnixMilli(r.created).UTC(), Size: r.size, TreeHash: hex.EncodeToString(r.treeHash), Local: r.local != 0}
 	if r.description.Valid {
 		a.Description = r.description.String
 	}
@@ -199,6 +207,12 @@ func read(rows *sql.Rows, err error) ([]Archive, error) {
 		list = append(list, r.archive())
 	}
 	return list, noted(rows.Err())
+}
+
+// split splits an id as the columns have it.
+func split(id string) (start, rest string) {
+	n := min(len(id), 24)
+	return id[:n], id[n:]
 }
 
 // successor is the least text that is greater than all that begin with a prefix.

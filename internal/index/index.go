@@ -139,11 +139,11 @@ func (ix *Index) prepare(ctx context.Context) error {
 	return err
 }
 
-// patiently runs fn again while its error is a passing one, for a second or two.
+// patiently runs fn again while its error is a passing one, for about ten seconds.
 func patiently(ctx context.Context, passing func(error) bool, fn func() error) error {
-	for pause := time.Millisecond; ; pause *= 2 {
+	for pause, tries := time.Millisecond, 200; ; pause, tries = min(2*pause, 50*time.Millisecond), tries-1 {
 		err := fn()
-		if !passing(err) || pause > time.Second {
+		if !passing(err) || tries == 0 {
 			return err
 		}
 		select {

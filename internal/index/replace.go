@@ -53,7 +53,8 @@ func (ix *Index) replace(ctx context.Context, inventory *Inventory) error {
 // stage fills the temporary table. The inventory is read while SQLite works on the rows before.
 func stage(ctx context.Context, conn *sql.Conn, inventory *Inventory) error {
 	for _, statement := range []string{
-		`CREATE TEMP TABLE staged (id TEXT NOT NULL, path TEXT NOT NULL, description TEXT, created INTEGER NOT NULL, size INTEGER NOT NULL, tree_hash BLOB NOT NULL, local INTEGER NOT NULL)`,
+		`CREATE TEMP TABLE staged (id_start TEXT NOT NULL, id_rest TEXT NOT NULL, path TEXT NOT NULL, description TEXT, created INTEGER NOT NULL,
+			size INTEGER NOT NULL, tree_hash BLOB NOT NULL, local INTEGER NOT NULL)`,
 		`BEGIN`, // of the temporary database alone: nothing is locked
 	} {
 		if _, err := conn.ExecContext(ctx, statement); err != nil {
@@ -111,7 +112,7 @@ func feed(ctx context.Context, inventory *Inventory, batches chan<- []Archive) e
 
 // insert puts rows into the temporary table until there are no more.
 func insert(ctx context.Context, conn *sql.Conn, batches <-chan []Archive) error {
-	const row = `(?, ?, ?, ?, ?, ?, ?)`
+	const row = `(?, ?, ?, ?, ?, ?, ?, ?)`
 	statement := func(rows int) string {
 		return `INSERT INTO temp.staged VALUES ` + strings.Repeat(row+`, `, rows-1) + row
 	}
@@ -165,11 +166,11 @@ func switchOver(ctx context.Context, conn *sql.Conn, date time.Time) error {
 		{`DROP INDEX archives_by_id`, nil},
 		{`DELETE FROM archives`, nil},
 		{`INSERT INTO archives SELECT * FROM temp.staged`, nil},
-		{`CREATE INDEX archives_by_id ON archives (substr(id, 1, 24))`, nil},
+		{`CREATE INDEX archives_by_id ON archives (id_start)`, nil},
 		{dropRepetitions, nil},
-		{`DELETE FROM deleted WHERE at <= ? AND NOT EXISTS (SELECT 1 FROM archives a WHERE substr(a.id, 1, 24) = substr(deleted.id, 1, 24) AND a.id = deleted.id)`, []any{settled}},
-		{`DELETE FROM archives WHERE rowid IN (SELECT a.rowid FROM deleted d JOIN archives a ON substr(a.id, 1, 24) = substr(d.id, 1, 24) AND a.id = d.id)`, nil},
-		{`INSERT INTO archives SELECT * FROM temp.kept k WHERE NOT EXISTS (SELECT 1 FROM archives a WHERE substr(a.id, 1, 24) = substr(k.id, 1, 24) AND a.id = k.id)`, nil},
+		{`DELETE FROM deleted WHERE at <= ? AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.id_start = deleted.id_start AND a.id_rest = deleted.id_rest)`, []any{settled}},
+		{`DELETE FROM archives WHERE rowid IN (SELECT a.rowid FROM deleted d CROSS JOIN archives a USING (id_start, id_rest))`, nil},
+		{`INSERT INTO archives SELECT * FROM temp.kept k WHERE NOT EXISTS (SELECT 1 FROM archives a WHERE a.id_start = k.id_start AND a.id_rest = k.id_rest)`, nil},
 		{`CREATE INDEX archives_by_path ON archives (path, created)`, nil},
 		{`CREATE INDEX archives_local ON archives (created) WHERE local = 1`, nil},
 		{`UPDATE state SET inventory_at = ?, (archives, bytes) = (SELECT COUNT(*), COALESCE(SUM(size), 0) FROM archives)`, []any{date.UnixMilli()}},
@@ -184,6 +185,5 @@ func switchOver(ctx context.Context, conn *sql.Conn, date time.Time) error {
 // dropRepetitions deletes all rows but the last of an archive that an inventory lists more than once. What makes it cheap is that it looks closer only at ids that
 // begin alike.
 const dropRepetitions = `DELETE FROM archives WHERE rowid IN (
-	SELECT a.rowid FROM (SELECT substr(id, 1, 24) AS beginning FROM archives GROUP BY substr(id, 1, 24) HAVING COUNT(*) > 1) b
-	JOIN archives a ON substr(a.id, 1, 24) = b.beginning
-	WHERE EXISTS (SELECT 1 FROM archives later WHERE substr(later.id, 1, 24) = b.beginning AND later.id = a.id AND later.rowid > a.rowid))`
+	SELECT a.rowid FROM (SELECT id_start FROM archives GROUP BY id_start HAVING COUNT(*) > 1) alike CROSS JOIN archives a USING (id_start)
+	WHERE EXISTS (SELECT 1 FROM archives later WHERE later.id_start = a.id_start AND later.id_rest = a.id_rest AND later.rowid > a.rowid))`

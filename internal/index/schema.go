@@ -78,7 +78,7 @@ func identity(ctx context.Context, tx *sql.Tx) (application, version int, tables
 // complete is an error if a table is missing or damaged at its root. Damage elsewhere shows when it is read: to look for it now would take seconds in a large index.
 func complete(ctx context.Context, tx *sql.Tx) error {
 	var found int
-	err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM state) + EXISTS (SELECT 1 FROM archives INDEXED BY archives_by_id WHERE substr(id, 1, 24) > '')
+	err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM state) + EXISTS (SELECT 1 FROM archives INDEXED BY archives_by_id WHERE id_start > '')
 		+ EXISTS (SELECT 1 FROM archives INDEXED BY archives_by_path WHERE path > '') + EXISTS (SELECT 1 FROM deleted) + EXISTS (SELECT 1 FROM jobs)
 		+ EXISTS (SELECT 1 FROM uploads INDEXED BY uploads_by_path WHERE path > '')`).Scan(&found)
 	switch {

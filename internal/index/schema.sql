@@ -8,9 +8,13 @@ CREATE TABLE state (
 );
 INSERT INTO state (one, archives, bytes) VALUES (1, 0, 0);
 
--- Its columns are those of the staged table of Replace, in the same order: SQLite then copies the rows as they are.
+-- The id of an archive is split after 24 bytes. Ids are random, so that the index by the first part finds an archive as well, and is a fifth of the size of one by
+-- whole ids. No two rows have the same id.
+--
+-- The columns are those of the staged table of Replace, in the same order: SQLite then copies the rows as they are.
 CREATE TABLE archives (
-    id          TEXT    NOT NULL,
+    id_start    TEXT    NOT NULL,
+    id_rest     TEXT    NOT NULL,
     path        TEXT    NOT NULL,
     description TEXT,             -- null: the same as path
     created     INTEGER NOT NULL, -- milliseconds
@@ -18,15 +22,16 @@ CREATE TABLE archives (
     tree_hash   BLOB    NOT NULL, -- 32 bytes, or none
     local       INTEGER NOT NULL  -- 1: uploaded here, and in no inventory yet
 );
--- No two rows have the same id. The index has only the beginnings of ids, which are random: it is sorted in a fifth of the time.
-CREATE INDEX archives_by_id ON archives (substr(id, 1, 24));
+CREATE INDEX archives_by_id ON archives (id_start);
 CREATE INDEX archives_by_path ON archives (path, created);
 CREATE INDEX archives_local ON archives (created) WHERE local = 1;
 
 -- What this machine deleted and inventories may still list.
 CREATE TABLE deleted (
-    id TEXT    NOT NULL PRIMARY KEY,
-    at INTEGER NOT NULL
+    id_start TEXT    NOT NULL,
+    id_rest  TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (id_start, id_rest)
 ) WITHOUT ROWID;
 
 CREATE TABLE jobs (
