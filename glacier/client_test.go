@@ -466,3 +466,35 @@ func TestRefused(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// lateReader is a transport that fails at once, and reads on from the body of the request, as net/http may.
+type lateReader struct {
+	ended chan int64 // of an attempt: how many bytes were read
+	sent  atomic.Int64
+}
+
+func (l *lateReader) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.sent.Add(1) < 3 {
+		go func() {
+			n, _ := io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+			l.ended <- n
+		}()
+		return nil, errors.New("cut")
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestLateReader sends a body again although the attempt before still reads from it.
+func TestLateReader(t *testing.T) {
+	s := moraintest.Start(t)
+	must[*glacier.CreateVaultOutput](t, "create")(connect(t, s).CreateVault(t.Context(), "v"))
+	late := &lateReader{ended: make(chan int64, 2)}
+	c := connect(t, s, func(o *glacier.Options) { o.Transport = late })
+	body := bytes.Repeat([]byte("moraine "), 1<<20)
+	up := must[*glacier.InitiateMultipartUploadOutput](t, "initiate")(connect(t, s).InitiateMultipartUpload(t.Context(), "v", 8<<20, ""))
+	must[*glacier.UploadMultipartPartOutput](t, "part")(c.UploadMultipartPart(t.Context(), "v", up.UploadID, 0, bytes.NewReader(body), glacier.UploadMultipartPartOptions{}))
+	for range 2 {
+		<-late.ended
+	}
+}

@@ -62,7 +62,7 @@ func TestKill(t *testing.T) {
 	path := filepath.Join(dir, "f")
 	run := func(kind string, more ...string) (kills int) {
 		t.Helper()
-		for after := 30; ; after += 1 + after/4 {
+		for after := 30; ; after += after / 2 {
 			victim := exec.Command(os.Args[0], "-test.run=^TestVictim$")
 			victim.Env = append(os.Environ(), "MORAINE_TRANSFER_VICTIM="+strings.Join(append([]string{kind, r.Endpoint, r.Key.ID, r.Key.Secret, path}, more...), " "))
 			out, err := victim.StdoutPipe()

@@ -25,7 +25,7 @@ func (t *upload) sendWhole(ctx context.Context) (*Archive, error) {
 func (t *upload) sendOnce(ctx context.Context, p part) (*Archive, error) {
 	t.meter.begin(Sending, "", p.size)
 	for again := newTries(t.Attempts, t.pause); ; {
-		linear, tree, err := p.hash(ctx, true, uncounted)
+		linear, tree, err := p.hash(ctx, true, nil)
 		if err == nil && t.source != nil {
 			err = t.source.unchanged()
 		}

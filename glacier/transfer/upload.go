@@ -107,7 +107,7 @@ func (t *upload) part(ctx context.Context, p part) error {
 	gone := t.isGone()
 	if !known && (gone || listed && there.size == p.size) {
 		var err error
-		if _, tree, err = p.hash(ctx, false, uncounted); err != nil {
+		if _, tree, err = p.hash(ctx, false, nil); err != nil {
 			return err
 		}
 		known = true
@@ -126,7 +126,7 @@ func (t *upload) part(ctx context.Context, p part) error {
 // send sends a part until it has arrived. Each attempt reads it again; a hash other than the one before is a change of the file.
 func (t *upload) send(ctx context.Context, p part, before *treehash.Hash) error {
 	for again := newTries(t.Attempts, t.pause); ; {
-		linear, tree, err := p.hash(ctx, true, uncounted)
+		linear, tree, err := p.hash(ctx, true, nil)
 		if err != nil {
 			return err
 		}
