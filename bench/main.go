@@ -47,7 +47,8 @@ type options struct {
 	limit   limit // of every measurement
 	rounds  int
 	json    bool
-	million int // archives; 0: that is not what is wanted
+	million int   // archives; 0: that is not what is wanted
+	upload  int64 // bytes; 0: that is not what is wanted
 }
 
 // limit ends a measurement, at whichever comes first. Every client makes at least one request.
@@ -67,6 +68,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.DurationVar(&o.limit.time, "time", 2*time.Second, "time after which a measurement makes no new requests")
 	f.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians are shown")
 	f.IntVar(&o.million, "million", 0, "store so many archives of 1 KiB instead, start again, and rebuild the catalogue: how do size and time grow?")
+	upload := f.String("upload", "", "upload a file of this size instead, by our command line, and by the aws CLI to an S3 server: what takes longer? (1GiB)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -80,6 +82,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if err == nil {
 		o.limit.bytes, err = parseSize(*bytes)
+	}
+	if err == nil && *upload != "" {
+		o.upload, err = parseSize(*upload)
 	}
 	switch {
 	case err != nil:
@@ -148,6 +153,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if o.million > 0 {
 		return b.measureMillion(ctx, stdout)
 	}
+	if o.upload > 0 {
+		return b.measureUpload(ctx, o.upload, stdout)
+	}
 	rounds := make([][]row, o.rounds)
 	for i := range rounds {
 		fmt.Fprintf(stderr, "round %d of %d\n", i+1, o.rounds)
@@ -165,7 +173,7 @@ func enoughSpace(o options) error {
 	if err := unix.Statfs(o.dir, &disk); err != nil {
 		return fmt.Errorf("--dir %s: %w", o.dir, err)
 	}
-	most := int64(o.million) * 4 << 10 // with the catalogue, and another that is made of the volumes
+	most := max(o.upload*int64(2*o.rounds+1), int64(o.million)*4<<10) // with the catalogue, and another that is made of the volumes
 	for _, size := range o.sizes {
 		for _, clients := range o.clients {
 			most = max(most, size*int64(o.limit.requests(size, clients)))
