@@ -89,6 +89,9 @@ func rootCommand(p Process) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(serveCommand(p), adminCommand(p), vaultCommand(p), hashCommand(p))
+	root.AddCommand(uploadCommand(p), downloadCommand(p), archiveCommand(p), inventoryCommand(p), jobCommand(p), partsCommand(p))
+	root.AddCommand(rulesCommands(p)...)
+	root.AddCommand(syncCommand(p), restoreCommand(p))
 	return root
 }
 

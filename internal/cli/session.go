@@ -75,7 +75,8 @@ func (p Process) variable(name string) string {
 // explain gives an error its exit code, and says what can be done about it.
 func (s *session) explain(err error) error {
 	coded := &exitError{code: exitFailed, err: err}
-	var network net.Error
+	var network net.Error // also that of a file, unless a request has failed
+	var sending *glacier.SendError
 	switch {
 	case err == nil || errors.As(err, &coded):
 		return err
@@ -88,7 +89,7 @@ func (s *session) explain(err error) error {
 		coded.hint = "Look at the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile and AWS_SHARED_CREDENTIALS_FILE. Those of a Moraine server are in the file that it names on its start."
 	case errors.Is(err, glacier.ErrPolicyEnforced):
 		coded.hint = "`moraine retrieval-policy show` says what may be retrieved; --tier Bulk is not limited."
-	case errors.As(err, &network) && !errors.Is(err, context.Canceled):
+	case errors.As(err, &sending) && errors.As(sending.Err, &network) && !errors.Is(err, context.Canceled):
 		coded.code = exitUnreachable
 		coded.hint = fmt.Sprintf("Is there a server at %s? --endpoint names another.", s.client.Endpoint())
 	default:
@@ -102,15 +103,24 @@ func (s *session) vault(ctx context.Context, name string) (*glacier.Vault, error
 	return s.client.DescribeVault(ctx, name)
 }
 
-// index opens what is known on this machine about the archives of a vault.
-func (s *session) index(ctx context.Context, v *glacier.Vault) (*index.Index, error) {
+// cache makes the directory for what is known of vaults on this machine.
+func (s *session) cache() (string, error) {
 	dir := s.variable("XDG_CACHE_HOME")
 	if dir == "" {
 		dir = filepath.Join(s.variable("HOME"), ".cache")
 	}
 	dir = filepath.Join(dir, "moraine")
 	if err := vfs.OS().MkdirAll(dir); err != nil {
-		return nil, fmt.Errorf("make the directory for what is known of vaults: %w", err)
+		return "", fmt.Errorf("make the directory for what is known of vaults: %w", err)
+	}
+	return dir, nil
+}
+
+// index opens what is known on this machine about the archives of a vault.
+func (s *session) index(ctx context.Context, v *glacier.Vault) (*index.Index, error) {
+	dir, err := s.cache()
+	if err != nil {
+		return nil, err
 	}
 	ix, err := index.Open(ctx, filepath.Join(dir, index.FileName(s.client.Endpoint(), accountOf(v.ARN), v.Name)), vfs.OS())
 	if err == nil && ix.Restarted() != "" {

@@ -12,7 +12,7 @@ import (
 
 func vaultCommand(p Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "vault", Short: "Make, list and remove vaults", Args: group, RunE: help}
-	cmd.AddCommand(vaultCreateCommand(p), vaultListCommand(p), vaultShowCommand(p), vaultDeleteCommand(p))
+	cmd.AddCommand(vaultCreateCommand(p), vaultListCommand(p), vaultShowCommand(p), vaultDeleteCommand(p), vaultPurgeCommand(p))
 	return cmd
 }
 

@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/moraine-archive/moraine/glacier"
+	"github.com/moraine-archive/moraine/glacier/transfer"
+	"github.com/moraine-archive/moraine/internal/index"
+	"github.com/moraine-archive/moraine/internal/names"
+)
+
+// maxAtOnce is the size up to which a file is sent with a single request. If the answer to that is lost, or this process is killed, nobody knows whether there is an archive; with a
+// multipart upload that cannot be.
+const maxAtOnce = 1 << 20
+
+// file uploads a file, unless it is in the vault already.
+func (u *uploading) file(ctx context.Context, f *regular) (uploadDocument, error) {
+	d := uploadDocument{File: f.Name(), Size: f.size}
+	description, err := u.describe(filepath.ToSlash(filepath.Clean(f.Name())), f.modTime)
+	if err != nil {
+		return d, err
+	}
+	if d.Description, err = u.described(ctx, description); err != nil {
+		return d, err
+	}
+	v := u.watch(f.Name())
+	defer v.end()
+	if !u.again && u.resume == "" {
+		a, err := u.find(ctx, f, description, v)
+		if err != nil {
+			return d, err
+		}
+		if a.ID != "" {
+			d.ArchiveID, d.TreeHash, d.State = a.ID, a.TreeHash, alreadyStored
+			return d, u.forget(ctx, f, description)
+		}
+	}
+	a, err := u.send(ctx, f, description, v)
+	return u.finish(ctx, d, a, err)
+}
+
+// described returns the description that the archive will have. That of an upload which --resume names was given when it was begun.
+func (u *uploading) described(ctx context.Context, description string) (string, error) {
+	if u.resume == "" {
+		return description, nil
+	}
+	head, err := u.client.ListParts(ctx, u.vault, u.resume, glacier.Page{Limit: 1})
+	switch {
+	case errors.Is(err, glacier.ErrNotFound): // it may have become an archive
+		return description, nil
+	case err != nil:
+		return "", err
+	}
+	return head.ArchiveDescription, nil
+}
+
+// find returns the archive of the vault that has what the file has, none if there is none.
+func (u *uploading) find(ctx context.Context, f *regular, description string, v *view) (index.Archive, error) {
+	versions, err := u.ix.ByPath(ctx, names.Parse(description).Path)
+	if err != nil {
+		return index.Archive{}, err
+	}
+	tree := ""
+	for _, a := range versions {
+		if a.Description != description || a.Size != f.size || a.TreeHash == "" {
+			continue
+		}
+		if tree == "" {
+			if tree, err = f.hash(ctx, v); err != nil {
+				return index.Archive{}, err
+			}
+		}
+		if a.TreeHash == tree {
+			return a, nil
+		}
+	}
+	return index.Archive{}, nil
+}
+
+// forget forgets the upload of a file that has become an archive.
+func (u *uploading) forget(ctx context.Context, f *regular, description string) error {
+	begun, err := u.begun(ctx, f, description)
+	if err != nil || begun == "" {
+		return err
+	}
+	return u.ix.ForgetUpload(ctx, begun)
+}
+
+// begun returns the id of the upload of the file that was begun here, "" if there is none.
+func (u *uploading) begun(ctx context.Context, f *regular, description string) (string, error) {
+	known, err := u.ix.UploadOf(ctx, f.path, f.size, f.modTime)
+	switch {
+	case errors.Is(err, index.ErrNotFound) || err == nil && known.Description != description:
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return known.ID, nil
+}
+
+// uploader returns what uploads, and remembers an upload as soon as it has an id: after that this process may be killed.
+func (u *uploading) uploader(ctx context.Context, remember func(context.Context, string) error, v *view) *transfer.Uploader {
+	var once sync.Once
+	return &transfer.Uploader{
+		Client: u.client, PartSize: int64(u.partSize), Single: maxAtOnce, Concurrency: u.parallel,
+		Progress: func(e transfer.Event) {
+			if e.ID != "" {
+				once.Do(func() {
+					if err := remember(context.WithoutCancel(ctx), e.ID); err != nil {
+						u.say("The upload %s could not be remembered, --resume goes on with it: %v", e.ID, err)
+					}
+				})
+			}
+			v.show(e)
+		},
+	}
+}
+
+// send goes on with an upload that was begun before, or begins one.
+func (u *uploading) send(ctx context.Context, f *regular, description string, v *view) (*transfer.Archive, error) {
+	part := int64(u.partSize)
+	if part == 0 {
+		var err error
+		if part, err = transfer.PartSize(f.size); err != nil {
+			return nil, err
+		}
+	}
+	up := u.uploader(ctx, func(ctx context.Context, id string) error {
+		return u.ix.AddUpload(ctx, index.Upload{ID: id, Path: f.path, Size: f.size, ModTime: f.modTime, PartSize: part, Description: description, Started: time.Now()})
+	}, v)
+	if u.resume != "" {
+		return up.Resume(ctx, u.vault, u.resume, f, f.size)
+	}
+	id, err := u.begun(ctx, f, description)
+	if err != nil {
+		return nil, err
+	}
+	if id != "" {
+		a, err := up.Resume(ctx, u.vault, id, f, f.size)
+		if ended := u.ended(ctx, a, err); !ended {
+			return a, err
+		}
+		if err := u.ix.ForgetUpload(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return up.ResumeOrUpload(ctx, u.vault, f, f.size, description)
+}
+
+// ended reports whether an upload that was remembered is of no use: it is no more, or it has become an archive before, and another one is wanted.
+func (u *uploading) ended(ctx context.Context, a *transfer.Archive, err error) bool {
+	if err != nil {
+		return errors.Is(err, glacier.ErrNotFound) || errors.Is(err, transfer.ErrMismatch)
+	}
+	_, unknown := u.ix.ByID(ctx, a.ID)
+	return u.again && unknown == nil
+}
+
+// stream uploads standard input.
+func (u *uploading) stream(ctx context.Context) (uploadDocument, error) {
+	d := uploadDocument{File: "-"}
+	description, err := u.describe("", time.Time{})
+	if err != nil {
+		return d, err
+	}
+	if d.Description, err = u.described(ctx, description); err != nil {
+		return d, err
+	}
+	v := u.watch(u.name + u.description)
+	defer v.end()
+	up := u.uploader(ctx, func(context.Context, string) error { return nil }, v)
+	var a *transfer.Archive
+	if u.resume != "" {
+		a, err = up.ResumeStream(ctx, u.vault, u.resume, u.Stdin)
+	} else {
+		a, err = up.UploadStream(ctx, u.vault, u.Stdin, description)
+	}
+	return u.finish(ctx, d, a, err)
+}
+
+// finish records an archive, so that it is known here, and forgets its upload. It is done also when the command is interrupted just now: the archive is there.
+func (u *uploading) finish(ctx context.Context, d uploadDocument, a *transfer.Archive, err error) (uploadDocument, error) {
+	if err != nil {
+		var interrupted *transfer.InterruptedError
+		if errors.As(err, &interrupted) {
+			d.UploadID = interrupted.UploadID
+		}
+		return d, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	d.ArchiveID, d.Size, d.TreeHash, d.Reused, d.State = a.ID, a.Size, a.TreeHash, a.Reused, stored
+	err = u.ix.Add(ctx, index.Archive{ID: a.ID, Description: d.Description, Created: time.Now(), Size: a.Size, TreeHash: a.TreeHash})
+	if err == nil && a.UploadID != "" {
+		err = u.ix.ForgetUpload(ctx, a.UploadID)
+	}
+	if err != nil { // the archive is stored all the same
+		u.say("The archive %s is stored, but that could not be remembered here; the next inventory lists it: %v", a.ID, err)
+	}
+	return d, nil
+}
