@@ -58,7 +58,7 @@ func (b *bench) measureUpload(ctx context.Context, size int64, stdout io.Writer)
 	}
 	defer func() { err = errors.Join(err, theirs.stop()) }()
 	env := append(os.Environ(), "AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+secret, "AWS_REGION="+region, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
-		"XDG_CACHE_HOME="+b.dir, "AWS_EC2_METADATA_DISABLED=true")
+		"XDG_CACHE_HOME="+filepath.Join(b.dir, "cache"), "AWS_EC2_METADATA_DISABLED=true")
 	run := func(name string, args ...string) (taken, error) { return runClient(ctx, env, name, args...) }
 	if _, err := run(b.binary, "vault", "create", "v", "--endpoint", ours.endpoint); err != nil {
 		return err
