@@ -50,6 +50,9 @@ func (s *session) find(ctx context.Context, ix *index.Index, vault, what string)
 		return index.Archive{}, err
 	}
 	if len(versions) > 0 {
+		if len(versions) > 1 && !s.asJSON {
+			s.say("%s has %d versions; this is the newest, of %s.", printable(what), len(versions), moment(versions[0].Created))
+		}
 		return versions[0], nil
 	}
 	a, err := ix.ByID(ctx, what)

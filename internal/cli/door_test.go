@@ -105,6 +105,21 @@ func (d *door) set(change func(*door)) {
 	change(d)
 }
 
+// only lets so many parts through, one at a time, and then cancels.
+func (d *door) only(parts int, cancel func()) {
+	d.set(func(d *door) {
+		d.arrived = func(r *http.Request) bool {
+			if r.Method != "PUT" {
+				return false
+			}
+			if parts--; parts < 0 {
+				cancel()
+			}
+			return parts < 0
+		}
+	})
+}
+
 // bytes returns how many bytes went each way.
 func (d *door) bytes() (up, down int64) {
 	d.mu.Lock()

@@ -71,7 +71,7 @@ func wholeInventory(j glacier.Job) bool {
 // intervals has such a job take hours, one that looks into the vault is soon done.
 func (s *session) takeStock(ctx context.Context, ix *index.Index, vault, job string) (current bool, err error) {
 	down := &transfer.Downloader{Client: s.client}
-	done, err := down.Wait(ctx, vault, job)
+	done, err := s.awaitStock(ctx, down, vault, job)
 	if err != nil {
 		return false, err
 	}
@@ -92,6 +92,18 @@ func (s *session) takeStock(ctx context.Context, ix *index.Index, vault, job str
 		err = ix.ForgetJob(ctx, job)
 	}
 	return done.CompletionDate.Sub(done.CreationDate) < soon, err
+}
+
+// awaitStock waits for a job, and says so if that is not done in a moment.
+func (s *session) awaitStock(ctx context.Context, down *transfer.Downloader, vault, job string) (*glacier.Job, error) {
+	moment, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	done, err := down.Wait(moment, vault, job)
+	if err == nil || moment.Err() == nil || ctx.Err() != nil {
+		return done, err
+	}
+	s.say("Waiting for the inventory of %s. It takes hours with Amazon; when interrupted, run the command again.", vault)
+	return down.Wait(ctx, vault, job)
 }
 
 // soon is in what time no service that takes inventories at intervals has a job done.
@@ -141,6 +153,5 @@ func (s *session) stocked(ctx context.Context, ix *index.Index, v *glacier.Vault
 	if err != nil {
 		return false, err
 	}
-	s.say("Waiting for the inventory of %s. It takes hours with Amazon; when interrupted, run the command again.", v.Name)
 	return s.takeStock(ctx, ix, v.Name, job)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moraine-archive/moraine/glacier"
+	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/index"
 )
 
@@ -123,7 +124,6 @@ func (j *purge) all(ctx context.Context, known index.State) error {
 
 // listed deletes what an inventory lists and is still there.
 func (j *purge) listed(ctx context.Context, job string) error {
-	j.say("Waiting for the inventory of %s. It takes hours with Amazon; when interrupted, run the command again.", j.vault)
 	if _, err := j.takeStock(ctx, j.ix, j.vault, job); err != nil {
 		return err
 	}
@@ -200,15 +200,19 @@ func (j *purge) report(failed error) error {
 
 // partly makes a failure after something was done one that can be resumed.
 func (s *session) partly(failed error, begun bool, again string) error {
-	if coded, ok := errors.AsType[*exitError](s.explain(failed)); ok && (coded.code == exitPartly || !begun) {
-		return coded
-	}
 	if errors.Is(failed, context.Canceled) {
 		s.say("To go on, run again:\n  %s", again)
 		return failed
 	}
-	if !begun {
+	if i, ok := errors.AsType[*transfer.InterruptedError](failed); ok && i.Done > 0 {
+		begun = true
+	}
+	coded, ok := errors.AsType[*exitError](s.explain(failed))
+	switch {
+	case !begun, ok && coded.code == exitPartly:
 		return failed
+	case ok && coded.hint != "":
+		again += "\n" + coded.hint
 	}
 	return &exitError{exitPartly, "To go on, run again:\n  " + again, failed}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,4 +110,37 @@ func TestPurgeEmulated(t *testing.T) {
 		return s.Do(t, moraintest.Request{Method: "GET", Path: "/-/vaults/v"}).JSON(t)["NumberOfArchives"] == 0.0
 	})
 	k.says(0, "vault delete v")
+}
+
+// TestPurgeInterrupted ends a purge at its deletions, and when the server goes away, and runs it again.
+func TestPurgeInterrupted(t *testing.T) {
+	s := moraintest.Start(t)
+	s.CreateVault(t, "v")
+	for i := range 60 {
+		s.Upload(t, "v", []byte("archive"), fmt.Sprint(i))
+	}
+	k := keeperOf(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var deletions atomic.Int64
+	k.environ = append(k.environ, "MORAINE_ENDPOINT="+faulty(t, s, func(r *http.Request) bool {
+		if r.Method != "DELETE" {
+			return true
+		}
+		n := deletions.Add(1)
+		if n == 20 {
+			cancel()
+		}
+		return n < 40 || n > 200
+	}, nil))
+	_, talk := k.wantsWithin(ctx, 130, "vault", "purge", "v", "--yes", "--parallel", "2")
+	if !strings.Contains(talk, "moraine vault purge v --yes --parallel 2") {
+		t.Errorf("it does not say how to go on: %s", talk)
+	}
+	if n := held(t, s); n < 38 || n > 42 {
+		t.Errorf("%d of 60 archives are left after 20 deletions", n)
+	}
+	k.says(3, "vault purge v --yes", "To go on, run again:\n  moraine vault purge v --yes")
+	deletions.Store(200)
+	k.says(0, "vault purge v --yes", "the vault is gone")
 }

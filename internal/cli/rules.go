@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,7 +105,7 @@ func accessPolicyShowCommand(p Process) *cobra.Command {
 		if s.asJSON {
 			return printJSON(s.Stdout, map[string]any{"vault": vault, "policy": asDocument(out.Policy)})
 		}
-		_, err = fmt.Fprintln(s.Stdout, out.Policy)
+		_, err = fmt.Fprintln(s.Stdout, strings.TrimSuffix(out.Policy, "\n"))
 		return err
 	})
 }
@@ -171,7 +172,7 @@ func lockShowCommand(p Process) *cobra.Command {
 		if s.asJSON {
 			return printJSON(s.Stdout, d)
 		}
-		_, err = fmt.Fprintf(s.Stdout, "state:    %s\ncreated:  %s\nexpires:  %s\n%s\n", d.State, moment(d.CreatedAt), expires, lock.Policy)
+		_, err = fmt.Fprintf(s.Stdout, "state:    %s\ncreated:  %s\nexpires:  %s\n%s\n", d.State, moment(d.CreatedAt), expires, strings.TrimSuffix(lock.Policy, "\n"))
 		return err
 	})
 }

@@ -163,7 +163,7 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 
 // ofFile reports whether a failure is one of a file, so that others may do well.
 func ofFile(err error) bool {
-	return errors.As(err, new(*fs.PathError)) || errors.As(err, new(*fileError)) || errors.As(err, new(*transfer.UncertainError)) ||
+	return errors.As(err, new(*fs.PathError)) || errors.As(err, new(*fileError)) ||
 		errors.Is(err, transfer.ErrChanged) || errors.Is(err, names.ErrTooLong) || errors.Is(err, transfer.ErrMismatch)
 }
 
@@ -274,19 +274,12 @@ func (u *uploading) only(err error, files []string) error {
 	errors.As(err, &coded)
 	var interrupted *transfer.InterruptedError
 	switch {
-	case errors.As(err, new(*transfer.UncertainError)):
-		coded.hint = u.uncertain()
 	case errors.As(err, &interrupted):
 		coded.hint = strings.TrimPrefix(coded.hint+"\nWhat was sent is kept. This goes on with it:\n  "+u.goOn(files, files, interrupted.UploadID), "\n")
 	case errors.Is(err, transfer.ErrChanged):
 		coded.hint = "Upload it again when nothing writes to it any more."
 	}
 	return coded
-}
-
-// uncertain says what to do when nobody knows whether an archive was stored.
-func (u *uploading) uncertain() string {
-	return fmt.Sprintf("An inventory will tell: after `moraine inventory --vault %s` the same command uploads it only if it is not there. Without, there may be a second archive.", quoted(u.vault))
 }
 
 // stopped ends the command when it is interrupted.
@@ -296,12 +289,8 @@ func (u *uploading) stopped(files, left []string, err error) error {
 			return err
 		}
 	}
-	var interrupted *transfer.InterruptedError
 	id := ""
-	switch {
-	case errors.As(err, new(*transfer.UncertainError)):
-		u.say("%s", u.uncertain())
-	case errors.As(err, &interrupted):
+	if interrupted, ok := errors.AsType[*transfer.InterruptedError](err); ok {
 		id = interrupted.UploadID
 	}
 	u.say("What was sent is kept. This goes on with it:\n  %s", u.goOn(files, left, id))

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -166,21 +167,37 @@ func TestUploadStream(t *testing.T) {
 	k.says(0, "archive show --vault v n.bin", "n.bin")
 }
 
-// TestUploadUncertain loses the answer to an upload with a single request. An inventory tells.
-func TestUploadUncertain(t *testing.T) {
+// TestUploadSmall cancels uploads of a small file at each of its requests, when it has not arrived and when the answer has not: there is never a second archive.
+func TestUploadSmall(t *testing.T) {
 	s := moraintest.Start(t)
 	k, d := vaultOf(t, s)
-	inDirectory(t, map[string][]byte{"a": []byte("a")})
-	lose := true
-	d.set(func(d *door) {
-		d.answered = func(r *http.Response) bool { return lose && strings.HasSuffix(r.Request.URL.Path, "/archives") }
-	})
-	k.says(1, "upload --vault v a", "it is not known whether the archive was stored", "moraine inventory --vault v")
-	lose = false
-	k.says(0, "inventory --vault v")
-	k.says(0, "upload --vault v a", "is in the vault already")
-	if n := archives(t, k); n != 1 {
-		t.Errorf("there are %d archives", n)
+	for i := range 6 {
+		lost, request := i > 2, i%3
+		name := fmt.Sprint("f", i)
+		inDirectory(t, map[string][]byte{name: []byte(name)})
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		harm := func(r *http.Request) bool {
+			if r.Method != "GET" {
+				n++
+			}
+			if n > request {
+				cancel()
+			}
+			return n > request
+		}
+		d.set(func(d *door) {
+			if d.arrived = harm; lost {
+				d.arrived, d.answered = nil, func(r *http.Response) bool { return harm(r.Request) }
+			}
+		})
+		k.wantsWithin(ctx, 130, "upload", "--vault", "v", name)
+		d.set(func(d *door) { d.arrived, d.answered = nil, nil })
+		k.says(0, "upload --vault v "+name)
+		k.says(0, "upload --vault v "+name, "is in the vault already")
+		if n := archives(t, k); n != i+1 {
+			t.Errorf("%s: there are %d archives", name, n)
+		}
 	}
 }
 
@@ -191,18 +208,7 @@ func TestUploadRestart(t *testing.T) {
 	body := noise(4, 5*mib)
 	inDirectory(t, map[string][]byte{"f": body})
 	ctx, cancel := context.WithCancel(t.Context())
-	parts := 0
-	d.set(func(d *door) {
-		d.arrived = func(r *http.Request) bool {
-			if r.Method != "PUT" {
-				return false
-			}
-			if parts++; parts > 2 { // one at a time
-				cancel()
-			}
-			return parts > 2
-		}
-	})
+	d.only(2, cancel)
 	_, talk := k.wantsWithin(ctx, 130, "upload", "--vault", "v", "--part-size", "1MiB", "--parallel", "1", "f")
 	if got := strings.Join(pasted(t, talk), " "); got != "upload --vault v --part-size 1MiB --parallel 1 f" {
 		t.Errorf("it says %q", talk)

@@ -13,9 +13,9 @@ import (
 	"github.com/moraine-archive/moraine/internal/names"
 )
 
-// maxAtOnce is the size up to which a file is sent with a single request. If the answer to that is lost, or this process is killed, nobody knows whether there is an archive; with a
-// multipart upload that cannot be.
-const maxAtOnce = 1 << 20
+// neverAtOnce says that every file is sent in parts, also if it is one: then the upload has an id before it has bytes. If a single request is cut off, nobody knows whether
+// there is an archive now, and to send it again may make a second one.
+const neverAtOnce = -1
 
 // file uploads a file, unless it is in the vault already.
 func (u *uploading) file(ctx context.Context, f *regular) (uploadDocument, error) {
@@ -106,7 +106,7 @@ func (u *uploading) begun(ctx context.Context, f *regular, description string) (
 func (u *uploading) uploader(ctx context.Context, remember func(context.Context, string) error, v *view) *transfer.Uploader {
 	var once sync.Once
 	return &transfer.Uploader{
-		Client: u.client, PartSize: int64(u.partSize), Single: maxAtOnce, Concurrency: u.parallel,
+		Client: u.client, PartSize: int64(u.partSize), Single: neverAtOnce, Concurrency: u.parallel,
 		Progress: func(e transfer.Event) {
 			if e.ID != "" {
 				once.Do(func() {

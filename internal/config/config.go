@@ -184,6 +184,9 @@ func unknown(keys, environ []string) error {
 	for _, key := range slices.Sorted(slices.Values(keys)) {
 		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 		if slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, variable+"=") }) {
+			if key == "endpoint" {
+				continue // where the commands for vaults find a server
+			}
 			if strings.HasPrefix(key, "port") || strings.HasPrefix(key, "service-") {
 				continue // Kubernetes puts MORAINE_PORT and the like into every pod beside a service named moraine
 			}

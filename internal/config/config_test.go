@@ -339,3 +339,11 @@ func TestRegions(t *testing.T) {
 		}
 	}
 }
+
+// TestVariablesOfOthers holds that variables which are no settings, but not mistakes either, do no harm.
+func TestVariablesOfOthers(t *testing.T) {
+	mustLoad(t, "", []string{"MORAINE_ENDPOINT=http://127.0.0.1:2012", "MORAINE_PORT=tcp://10.0.0.1:2012", "MORAINE_SERVICE_HOST=10.0.0.1"}, nil)
+	if _, err := load(t, "endpoint: http://127.0.0.1:2012\n", nil, nil); err == nil {
+		t.Error("endpoint is taken for a setting in a file")
+	}
+}

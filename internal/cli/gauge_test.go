@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moraine-archive/moraine/glacier/transfer"
+)
+
+// TestGauge draws transfers on terminals of every width: no line is too long, and what matters most is there.
+func TestGauge(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, name := range []string{"a", "a long name of a file in some/directory/with/others.tar.gz", "漢字漢字漢字漢字漢字漢字漢字漢字漢字"} {
+		for _, total := range []int64{-1, 100 << 20} {
+			var g gauge
+			g.event(transfer.Event{Phase: transfer.Sending, ID: "u", Total: total}, now)
+			g.event(transfer.Event{Phase: transfer.Sending, ID: "u", Total: total, Done: 50 << 20, Parts: 3}, now.Add(10*time.Second))
+			for width := 1; width < 200; width++ {
+				line := g.line(name, width, now.Add(10*time.Second))
+				if columns(line) > width {
+					t.Fatalf("%d columns for a width of %d: %q", columns(line), width, line)
+				}
+				if width >= 20 && total > 0 && !strings.Contains(line, "50%") {
+					t.Errorf("%d: %q", width, line)
+				}
+				if width >= 120 && total > 0 && !(strings.Contains(line, "5.0 MiB/s") && strings.Contains(line, "10s left") && strings.Contains(line, "3 parts")) {
+					t.Errorf("%d: %q", width, line)
+				}
+			}
+		}
+	}
+}
+
+func TestFit(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		width int
+		want  string
+	}{{"abc", 0, "abc"}, {"abc", 3, "abc"}, {"abcdef", 5, "ab..f"}, {"abcdef", 4, "a..f"}, {"abcdef", 3, "..f"}, {"abcdef", 2, ".."}} {
+		if got := fit(c.text, c.width); got != c.want && columns(got) > c.width {
+			t.Errorf("%q in %d: %q, want %q", c.text, c.width, got, c.want)
+		}
+	}
+	for text, want := range map[string]string{"a b": "a b", "a\x1b[2Jb\n": "a\\u001b[2Jb\\u000a", "\u202egpj": "\\u202egpj", "\u00fc": "\u00fc"} {
+		if got := printable(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestExplained holds that each of the commands for archives has an explanation and an example.
+func TestExplained(t *testing.T) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		if cmd.HasSubCommands() {
+			return
+		}
+		if cmd.Example == "" || cmd.Long == "" || cmd.Short == "" || !strings.Contains(cmd.Example, "moraine "+cmd.CommandPath()) {
+			t.Errorf("moraine %s: %q, %q, %q", cmd.CommandPath(), cmd.Short, cmd.Long, cmd.Example)
+		}
+	}
+	for _, cmd := range []*cobra.Command{uploadCommand(Process{}), downloadCommand(Process{}), archiveCommand(Process{}), inventoryCommand(Process{}), jobCommand(Process{}), partsCommand(Process{})} {
+		walk(cmd)
+	}
+}
