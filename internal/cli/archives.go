@@ -91,7 +91,7 @@ PATTERN selects names as a shell does: * and ? within a directory, ** across dir
 		Example: `  moraine archive list --vault photos
   moraine archive list --vault photos '2016/**'
   moraine archive list --vault photos --json | jq -r '.[].archive_id'`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 	}
 	long := cmd.Flags().Bool("long", false, "print whole ids")
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {
@@ -109,6 +109,16 @@ PATTERN selects names as a shell does: * and ? within a directory, ** across dir
 		}
 		return s.sayAge(ctx, ix, v)
 	})
+}
+
+// atMost is the check for arguments of which there need be none.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage(cmd, fmt.Errorf("%q is one argument too many", args[n]))
+		}
+		return nil
+	}
 }
 
 // printArchives prints archives while they are read: there may be millions.

@@ -184,6 +184,8 @@ func TestArchives(t *testing.T) {
 	}
 	k.says(0, "upload --vault v x/a x/y/b c")
 	k.says(0, "upload --vault v --again c")
+	k.says(2, "archive list --vault v a b", `"b" is one argument too many`)
+	k.says(2, "archive list --vault v [a")
 	k.says(0, "archive list --vault v", "1 B  ", "  x/a\n", "  x/y/b\n", "only what was uploaded on this machine")
 	var list []struct {
 		ID    string `json:"archive_id"`
@@ -354,6 +356,7 @@ func TestParts(t *testing.T) {
 	k.says(0, "parts list --vault v "+list[0].ID[:16], "0-1048575        "+moraintest.TreeHash(body[:mib]))
 	k.says(2, "parts abort --vault v", "UPLOAD or --all is missing")
 	k.says(2, "parts abort --vault v --all x")
+	k.says(2, "parts list --vault v x y", `"y" is one argument too many`)
 	k.says(10, "parts abort --vault v x", "no upload")
 	k.says(0, "parts abort --vault v "+list[0].ID, "aborted: "+list[0].ID)
 	k.says(10, "parts list --vault v "+list[0].ID)

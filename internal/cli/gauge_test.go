@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
 )
 
@@ -34,13 +35,31 @@ func TestGauge(t *testing.T) {
 	}
 }
 
+// TestWaiting draws what is waited for.
+func TestWaiting(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	g := gauge{job: &glacier.Job{ID: "0123456789abcdefghij", ArchiveID: "a", Tier: "Bulk", CreationDate: now.Add(-3 * time.Hour)}}
+	g.event(transfer.Event{Phase: transfer.Waiting, ID: "j", Total: -1}, now)
+	for width, want := range map[int]string{
+		0:   "photos.tar: waiting for the Bulk retrieval job 0123456789abcdef, begun 2026-01-02T00:04:05Z (3 h ago)",
+		110: "photos.tar: waiting for the Bulk retrieval job 0123456789abcdef, begun 2026-01-02T00:04:05Z (3 h ago)",
+		60:  "photos.tar: waiting for the Bulk retrieval job (3 h)",
+		30:  "photos.tar: waiting, 3 h",
+		8:   "waiting",
+	} {
+		if got := g.line("photos.tar", width, now); got != want {
+			t.Errorf("%d columns: %q, want %q", width, got, want)
+		}
+	}
+}
+
 func TestFit(t *testing.T) {
 	for _, c := range []struct {
 		text  string
 		width int
 		want  string
-	}{{"abc", 0, "abc"}, {"abc", 3, "abc"}, {"abcdef", 5, "ab..f"}, {"abcdef", 4, "a..f"}, {"abcdef", 3, "..f"}, {"abcdef", 2, ".."}} {
-		if got := fit(c.text, c.width); got != c.want && columns(got) > c.width {
+	}{{"abc", 0, "abc"}, {"abc", 3, "abc"}, {"abcdef", 5, "a..ef"}, {"abcdef", 4, "a..f"}, {"abcdef", 3, "..f"}, {"abcdef", 2, ".."}} {
+		if got := fit(c.text, c.width); got != c.want {
 			t.Errorf("%q in %d: %q, want %q", c.text, c.width, got, c.want)
 		}
 	}

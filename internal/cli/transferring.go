@@ -91,24 +91,31 @@ func (v *view) job(j *glacier.Job) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	first := v.g.waiting == ""
-	v.g.waiting = waitingFor(j)
+	first := v.g.job == nil || v.g.job.ID != j.ID
+	v.g.job = j
 	if now := time.Now(); v.bar == nil && (first || now.Sub(v.lastLine) >= 10*time.Minute) {
 		v.lastLine = now
-		fmt.Fprintf(v.out, "%s: %s\n", v.name, v.g.waiting)
+		fmt.Fprintf(v.out, "%s: %s\n", v.name, waitingFor(j, now)[0])
 	}
 }
 
-// waitingFor says what is waited for, and since when.
-func waitingFor(j *glacier.Job) string {
-	what := "the inventory job"
-	if j.ArchiveID != "" {
-		what = "the retrieval job"
+// waitingFor says what is waited for, and since when: in full, and shorter and shorter.
+func waitingFor(j *glacier.Job, now time.Time) []string {
+	what := "retrieval"
+	if j.ArchiveID == "" {
+		what = "inventory"
 	}
+	tier := ""
 	if j.Tier != "" {
-		what = strings.Replace(what, " ", " "+j.Tier+" ", 1)
+		tier = j.Tier + " "
 	}
-	return fmt.Sprintf("waiting for %s %s, begun %s", what, start(j.ID), moment(j.CreationDate))
+	since := age(max(0, now.Sub(j.CreationDate)))
+	return []string{
+		fmt.Sprintf("waiting for the %s%s job %s, begun %s (%s ago)", tier, what, start(j.ID), moment(j.CreationDate), since),
+		fmt.Sprintf("waiting for the %s%s job (%s)", tier, what, since),
+		"waiting, " + since,
+		"waiting",
+	}
 }
 
 // end takes the line away, so that something can be printed.
@@ -123,7 +130,7 @@ func (v *view) end() {
 // gauge is how far a transfer is, and how fast it goes.
 type gauge struct {
 	e       transfer.Event
-	waiting string // for which job
+	job     *glacier.Job // that is waited for; nil: none yet
 	begun   time.Time
 	samples []sample
 }
@@ -168,8 +175,8 @@ func (g *gauge) rate(now time.Time) float64 {
 
 // line is how far it is in at most so many columns; 0: as many as it takes. What matters least is left out first, and the name is cut in its middle.
 func (g *gauge) line(name string, width int, now time.Time) string {
-	if g.e.Phase == transfer.Waiting && g.waiting != "" {
-		return fit(name+": "+g.waiting, width)
+	if g.e.Phase == transfer.Waiting && g.job != nil {
+		return wait(name, waitingFor(g.job, now), width)
 	}
 	facts := g.facts(now)
 	if width > 0 { // so that nothing jumps
@@ -189,6 +196,16 @@ func (g *gauge) line(name string, width int, now time.Time) string {
 		}
 	}
 	return fit(facts[0], width)
+}
+
+// wait is the fullest of some texts beside which the name has room.
+func wait(name string, texts []string, width int) string {
+	for _, text := range texts {
+		if room := width - columns(text) - 2; width == 0 || room >= min(columns(name), 12) {
+			return fit(name, max(room, 0)) + ": " + text
+		}
+	}
+	return fit(texts[len(texts)-1], width)
 }
 
 // beginning says what begins.

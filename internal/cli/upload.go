@@ -227,20 +227,22 @@ func (u *uploading) stored(d uploadDocument) error {
 	if u.asJSON {
 		return nil
 	}
-	if d.State == alreadyStored {
+	if d.State == stateThere {
 		u.say("%s is in the vault already, so it was not uploaded; --again uploads it all the same.", printable(d.File))
 	}
 	_, err := fmt.Fprintf(u.Stdout, "%s  %s  %s\n", printable(d.File), size(d.Size), d.ArchiveID)
 	return err
 }
 
+// The states of an uploadDocument.
 const (
-	stored        = "stored"
-	alreadyStored = "already stored"
+	stateStored = "stored"
+	stateThere  = "already stored"
+	stateFailed = "failed"
 )
 
 func (u *uploading) fail(name string, d uploadDocument, err error) {
-	d.State, d.Error = "failed", err.Error()
+	d.State, d.Error = stateFailed, err.Error()
 	u.list = append(u.list, d)
 	u.failed = append(u.failed, name)
 	if u.first == nil {

@@ -30,12 +30,12 @@ func (u *uploading) file(ctx context.Context, f *regular) (uploadDocument, error
 	v := u.watch(f.Name())
 	defer v.end()
 	if !u.again && u.resume == "" {
-		a, err := u.find(ctx, f, description, v)
+		a, err := u.same(ctx, f, description, v)
 		if err != nil {
 			return d, err
 		}
 		if a.ID != "" {
-			d.ArchiveID, d.TreeHash, d.State = a.ID, a.TreeHash, alreadyStored
+			d.ArchiveID, d.TreeHash, d.State = a.ID, a.TreeHash, stateThere
 			return d, u.forget(ctx, f, description)
 		}
 	}
@@ -58,8 +58,8 @@ func (u *uploading) described(ctx context.Context, description string) (string, 
 	return head.ArchiveDescription, nil
 }
 
-// find returns the archive of the vault that has what the file has, none if there is none.
-func (u *uploading) find(ctx context.Context, f *regular, description string, v *view) (index.Archive, error) {
+// same returns the archive of the vault that has what the file has, none if there is none.
+func (u *uploading) same(ctx context.Context, f *regular, description string, v *view) (index.Archive, error) {
 	versions, err := u.ix.ByPath(ctx, names.Parse(description).Path)
 	if err != nil {
 		return index.Archive{}, err
@@ -192,7 +192,7 @@ func (u *uploading) finish(ctx context.Context, d uploadDocument, a *transfer.Ar
 		return d, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	d.ArchiveID, d.Size, d.TreeHash, d.Reused, d.State = a.ID, a.Size, a.TreeHash, a.Reused, stored
+	d.ArchiveID, d.Size, d.TreeHash, d.Reused, d.State = a.ID, a.Size, a.TreeHash, a.Reused, stateStored
 	err = u.ix.Add(ctx, index.Archive{ID: a.ID, Description: d.Description, Created: time.Now(), Size: a.Size, TreeHash: a.TreeHash})
 	if err == nil && a.UploadID != "" {
 		err = u.ix.ForgetUpload(ctx, a.UploadID)
