@@ -88,3 +88,21 @@ func TestExplained(t *testing.T) {
 		walk(cmd)
 	}
 }
+
+// TestRepeat gives commands other arguments, in a form that a shell takes.
+func TestRepeat(t *testing.T) {
+	for _, c := range []struct {
+		args, files, left []string
+		want              string
+	}{
+		{[]string{"upload", "--vault", "v", "a", "b c", "d"}, []string{"a", "b c", "d"}, []string{"b c", "d"}, "moraine upload --vault v 'b c' d"},
+		{[]string{"upload", "a", "b", "--vault", "v"}, []string{"a", "b"}, []string{"b"}, "moraine upload --vault v b"},
+		{[]string{"upload", "--vault", "a", "a"}, []string{"a"}, []string{"a"}, "moraine upload --vault a a"},
+		{[]string{"upload", "--vault", "v", "--", "-x", "it's"}, []string{"-x", "it's"}, []string{"it's"}, `moraine upload --vault v -- 'it'\''s'`},
+		{[]string{"upload", "--vault", "v", "--name", "n n", "-"}, []string{"-"}, []string{"--resume", "u", "-"}, "moraine upload --vault v --name 'n n' --resume u -"},
+	} {
+		if got := (Process{Args: c.args}).repeat(c.files, c.left); got != c.want {
+			t.Errorf("%q: %s, want %s", c.args, got, c.want)
+		}
+	}
+}

@@ -108,7 +108,7 @@ func TestUploadErrors(t *testing.T) {
 func TestUploadInterrupted(t *testing.T) {
 	s := moraintest.Start(t)
 	k, d := vaultOf(t, s)
-	body := noise(2, 12*mib+3)
+	body := noise(2, 20*mib+3)
 	inDirectory(t, map[string][]byte{"some file": body})
 	args := []string{"upload", "--vault", "v", "--part-size", "1MiB", "--parallel", "2", "some file"}
 	cancelled := 0
