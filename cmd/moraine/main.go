@@ -1,4 +1,4 @@
-// Command moraine is the archive server and its administrator's tool.
+// Command moraine is the archive server, its administrator's tool, and the commands for those who keep archives.
 package main
 
 import (

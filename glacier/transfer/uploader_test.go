@@ -199,7 +199,7 @@ func TestUploadGivesUp(t *testing.T) {
 				third++
 				return c.fault
 			}
-			up := transfer.Uploader{Client: r.client, PartSize: mib, Single: -1, Concurrency: 1, Stall: 50 * time.Millisecond}.Hurry()
+			up := transfer.Uploader{Client: r.client, PartSize: mib, Single: -1, Concurrency: 1, Stall: time.Second}.Hurry() // a busy machine stands still for long
 			_, err := up.Upload(t.Context(), "v", bytes.NewReader(body), int64(len(body)), "d")
 			i, ok := errors.AsType[*transfer.InterruptedError](err)
 			if !ok || !errors.Is(err, c.want) || i.Vault != "v" || i.UploadID == "" || i.Done != 2*mib || i.Total != 5*mib || third != c.parts {

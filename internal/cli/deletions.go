@@ -47,6 +47,7 @@ func (d *deletions) run(ctx context.Context, archives iter.Seq2[index.Archive, e
 	for a, err := range archives {
 		if err != nil {
 			g.Go(func() error { return err })
+			break
 		}
 		if within.Err() != nil {
 			break

@@ -115,6 +115,9 @@ func (s *session) findUpload(ctx context.Context, vault, id string) (string, err
 	if wholeID.MatchString(id) {
 		return id, nil
 	}
+	if id == "" { // which every id begins with
+		return "", &exitError{code: exitUsage, err: errors.New("the id of the upload is empty")}
+	}
 	var found []string
 	for u, err := range s.client.MultipartUploads(ctx, vault) {
 		if err != nil {

@@ -34,7 +34,6 @@ does it with --yes. Files that are there already, with the right size and tree h
 In a pattern, ? and * match characters but /, ** all; one that ends in / matches what is below that directory. A path that would lead out of the directory is not restored.
 When it was interrupted, run it again: jobs and parts of files that are there are used.`,
 		Example: "  moraine restore photos ~/restored --dry-run\n  moraine restore photos '2016/**/*.jpg' ~/restored --tier Bulk --yes",
-		Args:    cobra.RangeArgs(2, 3),
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 3 {
