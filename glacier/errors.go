@@ -121,6 +121,20 @@ func (e *SendError) Error() string { return e.Operation + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Err }
 
+// credentialsError is that there is nothing to sign a request with. To send it again would not help.
+type credentialsError struct {
+	operation string
+	err       error
+}
+
+func (e *credentialsError) Error() string {
+	return fmt.Sprintf("%s: there are no credentials to sign with: %v", e.operation, e.err)
+}
+
+func (e *credentialsError) Unwrap() error { return e.err }
+
+func (e *credentialsError) Is(target error) bool { return target == ErrAuthentication }
+
 // MayHaveSucceeded reports whether the server may have carried out a request that ended with an error: the answer was lost, or it was one that leaves it open. To send an
 // UploadArchive or InitiateJob again can make a second archive or job then.
 func MayHaveSucceeded(err error) bool {

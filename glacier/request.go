@@ -99,7 +99,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		case !skewed && c.correctSkew(err):
 			skewed = true // at once, and once
 			continue
-		case attempt == c.options.Attempts || !c.retryable(r, err):
+		case c.options.Attempts > 0 && attempt >= c.options.Attempts || !c.retryable(r, err):
 			return nil, err
 		}
 		if failed := c.sleep(ctx, wait.NextBackOff()); failed != nil {
@@ -186,7 +186,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, *countedB
 	}
 	credentials, err := c.options.Credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, nil, &SendError{r.operation, fmt.Errorf("there are no credentials to sign with: %w", err), false}
+		return nil, nil, &credentialsError{r.operation, err}
 	}
 	now := time.Now().Add(time.Duration(c.skew.Load()))
 	if err := c.signer.SignHTTP(ctx, credentials, req, hash, protocol.Service, c.options.Region, now); err != nil {

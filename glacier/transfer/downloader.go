@@ -32,6 +32,9 @@ type Downloader struct {
 	// Stall is how long a request may stand still before it is given up and tried again. Zero: 2 minutes. Negative: for ever.
 	Stall time.Duration
 
+	// KeepExisting says that a file that has the path already is not replaced: fs.ErrExist, and what was fetched is kept beside it.
+	KeepExisting bool
+
 	// PollInterval is the longest pause between two looks at a job that is not done. The first is a quarter of a second; they grow. Zero: 2 minutes.
 	PollInterval time.Duration
 	// Wake, if it is not nil, ends such a pause whenever something is received: it is for those who get the service's messages.
@@ -95,7 +98,7 @@ func (t *download) downloadOnce(ctx context.Context, archive string, expired []s
 // maxExpired is after how many jobs that expired before all was fetched a download ends.
 const maxExpired = 5
 
-// DownloadJob waits for a job and fetches what it offers to a file. Until all is there and verified, it is in a file beside it, whose name is the path with ".moraine-part" behind; then that file
+// DownloadJob waits for a job and fetches what it offers to a file. Until all is there and verified, it is in a file beside it, PartialPath; then that file
 // takes the name, in place of one that has it, and is durable. A partial file of the same bytes is gone on with: what it has is read and held against
 // hashes that are in it too. Two downloads to the same path at a time are ErrBusy.
 //
@@ -138,7 +141,7 @@ func (d *Downloader) DownloadTo(ctx context.Context, vault, job string, w io.Wri
 // toFile begins a download to a file. What cannot work is found out now, not when the job is done.
 func (d *Downloader) toFile(vault, path string) (t *download, err error) {
 	if t, err = d.begin(vault); err == nil {
-		t.file, err = openPartial(path)
+		t.file, err = openPartial(path, d.KeepExisting)
 	}
 	return t, err
 }

@@ -65,7 +65,7 @@ func (e *UncertainError) Unwrap() error { return e.Err }
 
 // DamagedError are bytes that are not what their hash says, each time they were transferred.
 type DamagedError struct {
-	ID          string // of the upload or job
+	ID          string // of the upload or job, or of an archive that was sent with one request
 	First, Last int64
 	Want, Got   string // tree hashes
 }

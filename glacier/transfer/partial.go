@@ -1,11 +1,15 @@
 package transfer
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -28,20 +32,36 @@ type partial struct {
 	rangeSize  int64
 	whole      bool // it has all bytes and no trailer: a download has ended before it gave it its name
 	done       bool // it has its name
+	keep       bool // a file that has the name is not replaced
 
 	mu     sync.Mutex
 	there  int64           // guarded by mu: bytes of ranges that are there
 	hashes []treehash.Hash // by range, zero if it is not there; each is written by who takes care of the range
 }
 
-const (
-	trailerHead   = 64
-	partialSuffix = ".moraine-part"
-)
+const trailerHead = 64
+
+// PartialSuffix is behind the names of files that are not complete. No download ends in a file that has such a name.
+const PartialSuffix = ".moraine-part"
+
+// maxName is how many bytes the name of a file may have.
+const maxName = 255
+
+// PartialPath returns where what is downloaded to a path is until all of it is there: beside it, under a name that ends with PartialSuffix.
+func PartialPath(path string) string {
+	dir, name := filepath.Split(path)
+	if len(name)+len(PartialSuffix) > maxName {
+		name = fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
+	}
+	return dir + name + PartialSuffix
+}
 
 // openPartial opens or creates the file, and locks it: another download would write to a file that has got its name already.
-func openPartial(path string) (*partial, error) {
-	p := &partial{path: path, temp: path + partialSuffix}
+func openPartial(path string, keep bool) (*partial, error) {
+	if strings.HasSuffix(path, PartialSuffix) {
+		return nil, fmt.Errorf("%s: the name ends as those of files that are not complete do (%s)", path, PartialSuffix)
+	}
+	p := &partial{path: path, temp: PartialPath(path), keep: keep}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil, fmt.Errorf("%s is a directory", path)
 	}
@@ -54,11 +74,17 @@ func openPartial(path string) (*partial, error) {
 			f.Close()
 			return nil, fmt.Errorf("%s: %w", p.temp, err)
 		}
-		if sameFile(f, p.temp) {
+		switch {
+		case sameFile(f, p.path): // a download was killed when it had given the file its name
+			err = os.Remove(p.temp)
+		case sameFile(f, p.temp):
 			p.f = f
 			return p, nil
+		} // otherwise a download has ended in between
+		f.Close()
+		if err != nil {
+			return nil, err
 		}
-		f.Close() // a download has ended in between
 	}
 }
 
@@ -213,9 +239,27 @@ func (p *partial) finish() error {
 	if err := p.f.Sync(); err != nil {
 		return localError{err}
 	}
-	if err := os.Rename(p.temp, p.path); err != nil {
+	if err := p.name(); err != nil {
 		return localError{err}
 	}
 	p.done = true
 	return syncDir(filepath.Dir(p.path))
+}
+
+// name gives the file its name.
+func (p *partial) name() error {
+	if !sameFile(p.f, p.temp) {
+		return fmt.Errorf("%s was replaced while it was written to", p.temp)
+	}
+	if !p.keep {
+		return os.Rename(p.temp, p.path)
+	}
+	err := os.Link(p.temp, p.path) // which replaces nothing
+	if err == nil {
+		return os.Remove(p.temp)
+	}
+	if _, there := os.Lstat(p.path); errors.Is(err, fs.ErrExist) || !errors.Is(there, fs.ErrNotExist) {
+		return &fs.PathError{Op: "download", Path: p.path, Err: fs.ErrExist}
+	}
+	return os.Rename(p.temp, p.path) // the file system has no links
 }

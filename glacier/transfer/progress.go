@@ -7,15 +7,16 @@ type Phase int
 
 // The phases. Each has its own count of bytes.
 const (
-	Hashing   Phase = iota // reading what is there already: of a file, to compare it with the parts of an upload; of a partial download
-	Sending                // parts
-	Waiting                // for a job
-	Receiving              // ranges
+	Hashing    Phase = iota // reading what is there already: of a file, to compare it with the parts of an upload; of a partial download
+	Sending                 // parts
+	Waiting                 // for a job
+	Receiving               // ranges
+	Completing              // an upload: from now on an archive may be there
 )
 
 // String returns the phase in lower case.
 func (p Phase) String() string {
-	return [...]string{"hashing", "sending", "waiting", "receiving"}[p]
+	return [...]string{"hashing", "sending", "waiting", "receiving", "completing"}[p]
 }
 
 // Event is how far a transfer has come.

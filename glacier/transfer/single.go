@@ -34,8 +34,8 @@ func (t *upload) sendOnce(ctx context.Context, p part) (*Archive, error) {
 		}
 		archive, err := t.post(ctx, p, linear, tree)
 		switch {
-		case err == nil:
-			return archive, nil
+		case archive != nil: // stored, and maybe not what was sent: a second one would not mend that
+			return archive, err
 		case glacier.MayHaveSucceeded(err):
 			return nil, &UncertainError{Vault: t.vault, Description: t.description, TreeHash: tree.String(), Size: p.size, Err: err}
 		case !again.again(ctx, err):
@@ -56,6 +56,6 @@ func (t *upload) post(ctx context.Context, p part, linear, tree treehash.Hash) (
 		return nil, stalled(ctx, err)
 	}
 	t.meter.finished(p.size - b.read)
-	a := &Archive{ID: out.ArchiveID, Location: out.Location, TreeHash: tree.String(), Size: p.size}
-	return a, t.confirm(out.TreeHash, 0, p.size, tree)
+	t.id = out.ArchiveID // which the error names
+	return &Archive{ID: out.ArchiveID, Location: out.Location, TreeHash: tree.String(), Size: p.size}, t.confirm(out.TreeHash, 0, p.size, tree)
 }

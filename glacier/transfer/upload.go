@@ -206,6 +206,8 @@ func (t *upload) complete(ctx context.Context) (*Archive, error) {
 		whole.Add(t.hashes[i])
 	}
 	tree := whole.Sum()
+	t.meter.begin(Completing, t.id, t.done)
+	t.meter.moved(t.done)
 	out, err := t.Client.CompleteMultipartUpload(ctx, t.vault, t.id, t.done, tree.String())
 	if err == nil {
 		err = t.confirm(out.TreeHash, 0, t.done, tree)

@@ -126,6 +126,7 @@ func (d *downloading) archive(ctx context.Context, what, target string) error {
 	}
 	v := d.watch(cmp.Or(a.Name.Path, start(a.ID)))
 	down := d.downloader(v)
+	down.KeepExisting = !d.force
 	var done *transfer.Download
 	if target == "-" {
 		done, err = toWriter(ctx, down, d.vault, a.ID, d.Stdout)
@@ -168,6 +169,7 @@ func (d *downloading) output(ctx context.Context, job, target string) error {
 	}
 	v := d.watch(cmp.Or(strings.TrimPrefix(target, "-"), "job "+start(j.ID)))
 	down := d.downloader(v)
+	down.KeepExisting = !d.force
 	var done *transfer.Download
 	if target == "-" {
 		done, err = down.DownloadTo(ctx, d.vault, j.ID, d.Stdout)

@@ -98,10 +98,12 @@ func TestRepeat(t *testing.T) {
 		{[]string{"upload", "--vault", "v", "a", "b c", "d"}, []string{"a", "b c", "d"}, []string{"b c", "d"}, "moraine upload --vault v 'b c' d"},
 		{[]string{"upload", "a", "b", "--vault", "v"}, []string{"a", "b"}, []string{"b"}, "moraine upload --vault v b"},
 		{[]string{"upload", "--vault", "a", "a"}, []string{"a"}, []string{"a"}, "moraine upload --vault a a"},
+		{[]string{"upload", "a", "b", "--vault", "a"}, []string{"a", "b"}, []string{"b"}, "moraine upload --vault a b"},
+		{[]string{"upload", "--vault", "v", "upload"}, []string{"upload"}, []string{"upload"}, "moraine upload --vault v upload"},
 		{[]string{"upload", "--vault", "v", "--", "-x", "it's"}, []string{"-x", "it's"}, []string{"it's"}, `moraine upload --vault v -- 'it'\''s'`},
 		{[]string{"upload", "--vault", "v", "--name", "n n", "-"}, []string{"-"}, []string{"--resume", "u", "-"}, "moraine upload --vault v --name 'n n' --resume u -"},
 	} {
-		if got := (Process{Args: c.args}).repeat(c.files, c.left); got != c.want {
+		if got := repeat(c.args, c.files, c.left, uploadCommand(Process{}).Flags()); got != c.want {
 			t.Errorf("%q: %s, want %s", c.args, got, c.want)
 		}
 	}

@@ -129,7 +129,7 @@ func (t *stocktaking) fetch(ctx context.Context, job string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		path = filepath.Join(dir, index.FileName(t.client.Endpoint(), accountOf(t.of.ARN), t.vault)+"."+strings.ToLower(t.format))
+		path = filepath.Join(dir, t.indexName(t.of)+"."+strings.ToLower(t.format))
 	}
 	v := t.watch("inventory of " + t.vault)
 	_, err := t.downloader(v).DownloadJob(ctx, t.vault, job, path)

@@ -22,11 +22,11 @@ func (s *session) open(ctx context.Context, vault string) (*glacier.Vault, *inde
 	return v, ix, err
 }
 
-// blind reports whether there may be archives in a vault of which the index does not know, because it has no inventory, or one of a former vault of that name. An upload
-// whose end this machine has not seen may be one of them.
+// blind reports whether there may be archives in a vault of which the index does not know, because it has no inventory. An upload whose end this machine has not seen may be one of
+// them.
 func blind(ctx context.Context, v *glacier.Vault, ix *index.Index, known index.State) (bool, error) {
 	if !known.InventoryDate.IsZero() {
-		return known.InventoryDate.Before(v.CreationDate.Add(-clockSkew)) && v.NumberOfArchives > 0, nil
+		return false, nil
 	}
 	begun, err := ix.Uploads(ctx)
 	return v.NumberOfArchives > known.Archives+int64(len(begun)), err
@@ -42,7 +42,7 @@ func noInventory(vault string) error {
 }
 
 // startStock returns a job for the inventory of a vault as it is now: one that is there, or a new one. ErrNotFound: the service has not taken one yet.
-func (s *session) startStock(ctx context.Context, ix *index.Index, v *glacier.Vault) (string, error) {
+func (s *session) startStock(ctx context.Context, v *glacier.Vault) (string, error) {
 	for j, err := range s.client.Jobs(ctx, v.Name, glacier.JobFilter{}) {
 		if err != nil {
 			return "", err
@@ -55,7 +55,7 @@ func (s *session) startStock(ctx context.Context, ix *index.Index, v *glacier.Va
 	if err != nil {
 		return "", err
 	}
-	return out.JobID, ix.AddJob(ctx, index.Job{ID: out.JobID, Started: time.Now()})
+	return out.JobID, nil
 }
 
 // wholeInventory reports whether a job offers, or will, all of an inventory in JSON.
@@ -87,9 +87,6 @@ func (s *session) takeStock(ctx context.Context, ix *index.Index, vault, job str
 	<-ended
 	if errors.Is(err, index.ErrOlder) {
 		err = nil
-	}
-	if err == nil {
-		err = ix.ForgetJob(ctx, job)
 	}
 	return done.CompletionDate.Sub(done.CreationDate) < soon, err
 }
@@ -145,7 +142,7 @@ func (s *session) known(ctx context.Context, ix *index.Index, v *glacier.Vault, 
 }
 
 func (s *session) stocked(ctx context.Context, ix *index.Index, v *glacier.Vault) (current bool, err error) {
-	job, err := s.startStock(ctx, ix, v)
+	job, err := s.startStock(ctx, v)
 	if errors.Is(err, glacier.ErrNotFound) {
 		s.say("The service has not taken an inventory of %s yet.", v.Name)
 		return false, nil

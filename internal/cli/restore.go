@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moraine-archive/moraine/glacier"
+	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/index"
 	"github.com/moraine-archive/moraine/internal/names"
 )
@@ -164,30 +165,31 @@ func (r *restoring) versions(ctx context.Context, list []index.Archive) error {
 		if i < len(list)-1 {
 			suffix = "." + a.Created.UTC().Format("20060102T150405Z")
 		}
-		if err := r.one(a, suffix); err != nil {
-			return err
-		}
+		r.one(a, suffix)
 	}
 	return nil
 }
 
-// one plans an archive. Only the disk can make it fail.
-func (r *restoring) one(a index.Archive, suffix string) error {
+// one plans an archive.
+func (r *restoring) one(a index.Archive, suffix string) {
 	place, err := names.Local(a.Name.Path)
 	switch {
 	case a.Name.Directory:
 		r.skip(a.Name.Path, "it stands for a directory")
-		return nil
+		return
 	case err != nil:
 		r.skip(a.Name.Path, err.Error())
-		return nil
+		return
+	case strings.HasSuffix(place, transfer.PartialSuffix):
+		r.skip(a.Name.Path, "its name is that of a file that is not complete; `moraine download` fetches it to another place")
+		return
 	}
 	if place += suffix; suffix != "" && r.places[place] {
 		place += "." + a.ID[max(0, len(a.ID)-8):]
 	}
 	if r.places[place] {
 		r.skip(a.Name.Path, "another archive is restored as "+place)
-		return nil
+		return
 	}
 	r.places[place] = true
 	w := wanted{a.ID, a.Name.Path, a.TreeHash, place, a.Size, a.Name.ModTime}
@@ -197,14 +199,13 @@ func (r *restoring) one(a index.Archive, suffix string) error {
 		r.skip(a.Name.Path, err.Error())
 	case is == sameFile:
 		r.done.There++
-		return r.setTime(w)
+		r.present = append(r.present, w)
 	case is == otherFile && !r.overwrite:
 		r.fail(w, errors.New("another file is there; --overwrite replaces it"))
 	default:
 		r.wanted = append(r.wanted, w)
 		r.bytes += w.size
 	}
-	return nil
 }
 
 // What is at a place.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -29,6 +28,8 @@ type restoring struct {
 	places map[string]bool // that are taken
 	wanted []wanted
 	bytes  int64 // of wanted
+
+	present []wanted // files that are there already
 
 	jobOf map[string]string   // jobs that are there, by archive
 	slots *semaphore.Weighted // of downloads
@@ -57,6 +58,11 @@ func (r *restoring) fail(w wanted, err error) {
 
 // run fetches what is wanted. Many jobs are waited for at once, and few files come at once.
 func (r *restoring) run(ctx context.Context) error {
+	for _, w := range r.present {
+		if err := r.setTime(w); err != nil { // it may be somebody else's
+			r.say("The time of %s stays as it is: %v", printable(w.path), err)
+		}
+	}
 	if len(r.wanted) == 0 {
 		return nil
 	}
@@ -154,7 +160,7 @@ func (r *restoring) fetch(ctx context.Context, w wanted) error {
 	if err != nil {
 		return err
 	}
-	down := &transfer.Downloader{Client: r.client, Tier: r.tier}
+	down := &transfer.Downloader{Client: r.client, Tier: r.tier, KeepExisting: !r.overwrite}
 	id, err := r.job(ctx, w)
 	if err != nil {
 		return err
@@ -166,13 +172,16 @@ func (r *restoring) fetch(ctx context.Context, w wanted) error {
 		return err
 	}
 	defer r.slots.Release(1)
+	if path, err = r.prepare(w); err != nil { // again: hours may have passed
+		return err
+	}
 	down.Progress = r.pace(w.path)
 	_, err = down.DownloadJob(ctx, r.vault, id, path)
 	if errors.Is(err, glacier.ErrNotFound) { // the job has expired
 		_, err = down.Download(ctx, r.vault, w.id, path)
 	}
 	if err == nil {
-		err = r.finish(ctx, w, id, path)
+		err = r.finish(w, path)
 	}
 	return err
 }
@@ -187,9 +196,10 @@ func (r *restoring) prepare(w wanted) (string, error) {
 	if err := root.MkdirAll(filepath.Dir(w.place), 0o777); err != nil {
 		return "", err
 	}
-	part, err := root.Lstat(w.place + partialSuffix)
+	partial := transfer.PartialPath(w.place)
+	part, err := root.Lstat(partial)
 	if err == nil && !part.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is there, and is not a regular file", w.place+partialSuffix)
+		return "", fmt.Errorf("%s is there, and is not a regular file", partial)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
@@ -197,10 +207,7 @@ func (r *restoring) prepare(w wanted) (string, error) {
 	return filepath.Join(r.dir, w.place), nil
 }
 
-// partialSuffix is behind the names of files that are not complete.
-const partialSuffix = ".moraine-part"
-
-// job returns a job that offers an archive, or will. A new one is remembered.
+// job returns a job that offers an archive, or will.
 func (r *restoring) job(ctx context.Context, w wanted) (string, error) {
 	if id, ok := r.jobOf[w.id]; ok {
 		r.started()
@@ -225,14 +232,11 @@ func (r *restoring) job(ctx context.Context, w wanted) (string, error) {
 		return "", err
 	}
 	r.started()
-	return id, r.ix.AddJob(context.WithoutCancel(ctx), index.Job{ID: id, ArchiveID: w.id, Tier: r.tier, Started: time.Now()})
+	return id, nil
 }
 
-func (r *restoring) finish(ctx context.Context, w wanted, job, path string) error {
+func (r *restoring) finish(w wanted, path string) error {
 	if err := r.setTime(w); err != nil {
-		return err
-	}
-	if err := r.ix.ForgetJob(context.WithoutCancel(ctx), job); err != nil {
 		return err
 	}
 	r.mu.Lock()

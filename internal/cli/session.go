@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/internal/index"
@@ -21,6 +22,8 @@ import (
 type session struct {
 	output
 	client *glacier.Client
+	flags  *pflag.FlagSet // of the command
+	opened []*index.Index
 }
 
 // onVaults completes a command that works on vaults: it gets the flags that say where they are and as whom, and exit codes for what the service says.
@@ -37,7 +40,11 @@ func onVaults(p Process, cmd *cobra.Command, run func(context.Context, *session,
 		if err != nil {
 			return err
 		}
-		return s.explain(run(cmd.Context(), s, args))
+		err = run(cmd.Context(), s, args)
+		if errors.Is(err, index.ErrDamaged) {
+			return s.discard(err)
+		}
+		return s.explain(err)
 	}
 	return cmd
 }
@@ -59,7 +66,7 @@ func newSession(cmd *cobra.Command, p Process) (*session, error) {
 		return nil, usage(cmd, err)
 	}
 	asJSON, err := cmd.Flags().GetBool("json")
-	return &session{output{p, asJSON}, client}, err
+	return &session{output: output{p, asJSON}, client: client, flags: cmd.Flags()}, err
 }
 
 // variable returns a variable of the environment, "" if it is not set.
@@ -122,11 +129,27 @@ func (s *session) index(ctx context.Context, v *glacier.Vault) (*index.Index, er
 	if err != nil {
 		return nil, err
 	}
-	ix, err := index.Open(ctx, filepath.Join(dir, index.FileName(s.client.Endpoint(), accountOf(v.ARN), v.Name)), vfs.OS())
-	if err == nil && ix.Restarted() != "" {
+	ix, err := index.Open(ctx, filepath.Join(dir, s.indexName(v)), vfs.OS())
+	if err != nil {
+		return nil, err
+	}
+	s.opened = append(s.opened, ix)
+	if ix.Restarted() != "" {
 		s.say("What was known of the vault %s is begun anew: %s", v.Name, ix.Restarted())
 	}
-	return ix, err
+	return ix, nil
+}
+
+// discard moves damaged indexes out of the way.
+func (s *session) discard(err error) error {
+	for _, ix := range s.opened {
+		err = errors.Join(err, ix.Discard())
+	}
+	return &exitError{exitFailed, "What was known on this machine was moved out of the way. Run the command again.", err}
+}
+
+func (s *session) indexName(v *glacier.Vault) string {
+	return index.FileName(s.client.Endpoint(), accountOf(v.ARN), v.Name, v.CreationDate)
 }
 
 // accountOf returns the account in an ARN, "" if there is none.

@@ -39,7 +39,7 @@ an archive that is deleted. A changed file is another archive; the old one stays
 
 Symbolic links, special files and empty files are skipped: an archive has at least one byte. When it was interrupted, run it again: large files go on where they were.
 
---delete deletes the archives of files that are gone, but only those whose description is in the form that sync writes, and not those that --exclude matches.`,
+--delete deletes the archives of files that are gone, but only those whose description is in the form that sync writes, and not those that --exclude matches. So only one directory can be kept in a vault with --delete.`,
 		Example: "  moraine sync ~/photos photos --dry-run\n  moraine sync ~/photos photos --exclude '**/.cache/**' --delete",
 		Args:    arguments("DIR", "VAULT"),
 	}
@@ -94,6 +94,9 @@ func (o *syncOptions) leavesOut(path string) bool {
 func (s *session) sync(ctx context.Context, o *syncOptions, dir, vault string) error {
 	root, err := filepath.Abs(dir)
 	if err != nil {
+		return err
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil {
 		return err
 	}
 	if info, err := os.Stat(root); err != nil {
@@ -212,6 +215,9 @@ func (y *syncing) walk(ctx context.Context, files chan<- found) error {
 		case !d.Type().IsRegular():
 			y.skip(path, kindOf(d.Type()))
 			return nil
+		case strings.HasSuffix(path, transfer.PartialSuffix):
+			y.skip(path, "a download that is not complete")
+			return nil
 		}
 		info, err := d.Info()
 		if err != nil {
@@ -326,16 +332,11 @@ func (y *syncing) newest(ctx context.Context, path string) (*index.Archive, erro
 		return nil, err
 	}
 	for _, a := range versions {
-		if !y.former(a) && !a.Name.Directory && a.Name.Chunk == 0 {
+		if !a.Name.Directory && a.Name.Chunk == 0 {
 			return &a, nil
 		}
 	}
 	return nil, nil
-}
-
-// former reports whether an archive was one of a vault that had the name before.
-func (y *syncing) former(a index.Archive) bool {
-	return a.Created.Before(y.vault.CreationDate.Add(-clockSkew))
 }
 
 // same reports whether a file is what an archive has. Without a time in the description only the bytes can tell.

@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
-	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/index"
 	"github.com/moraine-archive/moraine/internal/names"
@@ -58,9 +58,6 @@ const singleRequest = 16 << 20
 func onceID(f found, description string) string {
 	return fmt.Sprintf("once %d %s", f.info.Size(), description)
 }
-
-// errUncertain says that a request was sent whose answer never came.
-var errUncertain = errors.New("it is not known whether an earlier run has stored it; a new inventory will tell: sync with --inventory")
 
 // small sends a file with one request. It is noted before, because a second one could make a second archive.
 func (y *syncing) small(ctx context.Context, f found, file *os.File, description string) (*transfer.Archive, error) {
@@ -109,47 +106,22 @@ func outlive(ctx context.Context, by time.Duration) (context.Context, context.Ca
 
 // settled reports whether what is known tells if a request of that time was carried out. It was not then, or the file would be in the index.
 func (y *syncing) settled(at time.Time) bool {
-	return y.known.current || y.known.InventoryDate.After(at.Add(2*time.Second)) || y.inventory && time.Since(at) > twoInventories
+	return y.known.current || y.known.InventoryDate.After(at.Add(clockSkew)) || y.inventory && time.Since(at) > twoInventories
 }
 
 // twoInventories is in what time Amazon takes an inventory of a vault that was written to, and one more for good measure.
 const twoInventories = 48 * time.Hour
 
-// large sends a file in parts. The id of the upload is noted as soon as it is known.
+// large sends a file in parts.
 func (y *syncing) large(ctx context.Context, f found, file *os.File, description string) (*transfer.Archive, error) {
 	up := y.up
-	noted, pace := "", y.pace(f.path)
-	up.Progress = func(e transfer.Event) {
-		if pace != nil {
-			pace(e)
-		}
-		if e.ID == "" || e.ID == noted {
-			return
-		}
-		noted = e.ID
-		err := y.ix.AddUpload(context.WithoutCancel(ctx), index.Upload{
-			ID: e.ID, Path: f.file, Size: f.info.Size(), ModTime: f.info.ModTime(), Description: description, Started: time.Now(),
-		})
-		if err != nil {
-			y.say("The upload of %s cannot be noted: %v", printable(f.path), err)
-		}
+	up.Progress = y.pace(f.path)
+	m := &remembered{session: y.session, ix: y.ix, vault: y.vault.Name, up: &up, settled: y.settled}
+	a, err := m.send(ctx, file, index.Upload{Path: f.file, Size: f.info.Size(), ModTime: f.info.ModTime(), Description: description})
+	if errors.Is(err, errUncertain) {
+		y.needInventory()
 	}
-	begun, err := y.ix.UploadOf(ctx, f.file, f.info.Size(), f.info.ModTime())
-	if err == nil && begun.Description == description {
-		a, err := up.Resume(ctx, y.vault.Name, begun.ID, file, f.info.Size())
-		if err == nil {
-			a.UploadID = begun.ID
-		}
-		if err == nil || !errors.Is(err, glacier.ErrNotFound) && !errors.Is(err, transfer.ErrMismatch) {
-			return a, err
-		}
-		if err := y.ix.ForgetUpload(ctx, begun.ID); err != nil {
-			return nil, err
-		}
-	} else if err != nil && !errors.Is(err, index.ErrNotFound) {
-		return nil, err
-	}
-	return up.ResumeOrUpload(ctx, y.vault.Name, file, f.info.Size(), description)
+	return a, err
 }
 
 // clean deletes archives of files that are gone, and old ones.
@@ -210,15 +182,15 @@ func (y *syncing) superfluous(ctx context.Context) iter.Seq2[index.Archive, erro
 	}
 }
 
-// own reports whether an archive is one that a sync may delete.
+// own reports whether an archive is one that a sync may delete: without a time, it was uploaded by itself.
 func (y *syncing) own(a index.Archive) bool {
-	return (a.Name.Form == names.FormMT2 || a.Name.Form == names.FormMT1) && !y.leavesOut(a.Name.Path)
+	return (a.Name.Form == names.FormMT2 || a.Name.Form == names.FormMT1) && !a.Name.ModTime.IsZero() && !y.leavesOut(a.Name.Path)
 }
 
 // gone reports whether there is surely nothing at a path.
 func (y *syncing) gone(path string) bool {
 	local, err := names.Local(path)
-	if err != nil || local == "" {
+	if err != nil || filepath.ToSlash(local) != path {
 		return false // it cannot have come from here
 	}
 	root, err := os.OpenRoot(y.root)

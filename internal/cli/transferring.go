@@ -66,7 +66,7 @@ func (v *view) show(e transfer.Event) {
 		tenth = 10 * e.Done / e.Total
 	}
 	switch {
-	case begun && e.Phase != transfer.Waiting && (e.Phase != transfer.Hashing || e.Total >= worthALine):
+	case begun && e.Phase != transfer.Waiting && e.Phase != transfer.Completing && (e.Phase != transfer.Hashing || e.Total >= worthALine):
 		v.lastLine, v.lastPart = now, tenth
 		fmt.Fprintln(v.out, v.g.beginning(v.name))
 	case !begun && v.due(tenth, now):

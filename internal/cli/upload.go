@@ -14,6 +14,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
@@ -78,14 +79,14 @@ func (o *uploadOptions) check(files []string) error {
 }
 
 // describe returns the description of the archive of a file.
-func (o *uploadOptions) describe(path string, modTime time.Time) (string, error) {
+func (o *uploadOptions) describe(path string) (string, error) {
 	if o.description != "" {
 		return o.description, nil
 	}
 	if o.name != "" {
 		path = o.name
 	}
-	return names.Plain(path, modTime)
+	return names.Plain(path)
 }
 
 // byteSize is the size of parts as a flag.
@@ -128,6 +129,7 @@ type uploading struct {
 	uploadOptions
 	vault  string
 	ix     *index.Index
+	known  index.State
 	list   []uploadDocument
 	failed []string
 	first  error // of a file that failed
@@ -140,6 +142,9 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 	}
 	u.ix = ix
 	defer ix.Close()
+	if u.known, err = ix.State(ctx); err != nil {
+		return err
+	}
 	for i, name := range files {
 		d, err := u.one(ctx, name)
 		switch {
@@ -164,7 +169,7 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 // ofFile reports whether a failure is one of a file, so that others may do well.
 func ofFile(err error) bool {
 	return errors.As(err, new(*fs.PathError)) || errors.As(err, new(*fileError)) ||
-		errors.Is(err, transfer.ErrChanged) || errors.Is(err, names.ErrTooLong) || errors.Is(err, transfer.ErrMismatch)
+		errors.Is(err, transfer.ErrChanged) || errors.Is(err, names.ErrTooLong) || errors.Is(err, errUncertain) || errors.Is(err, transfer.ErrMismatch)
 }
 
 // fileError is why a file cannot be an archive.
@@ -278,6 +283,8 @@ func (u *uploading) only(err error, files []string) error {
 	switch {
 	case errors.As(err, &interrupted):
 		coded.hint = strings.TrimPrefix(coded.hint+"\nWhat was sent is kept. This goes on with it:\n  "+u.goOn(files, files, interrupted.UploadID), "\n")
+	case errors.Is(err, errUncertain):
+		coded.hint = fmt.Sprintf("`moraine inventory --vault %s` gets one; then upload it again.", quoted(u.vault))
 	case errors.Is(err, transfer.ErrChanged):
 		coded.hint = "Upload it again when nothing writes to it any more."
 	}
@@ -308,11 +315,13 @@ func (u *uploading) goOn(files, left []string, id string) string {
 }
 
 // repeat is the command as it was given, with other arguments behind its flags.
-func (p Process) repeat(args, with []string) string {
-	line := slices.Clone(p.Args)
+func (s *session) repeat(args, with []string) string { return repeat(s.Args, args, with, s.flags) }
+
+func repeat(line, args, with []string, flags *pflag.FlagSet) string {
+	line = slices.Clone(line)
 	for _, arg := range slices.Backward(args) {
 		for i := range slices.Backward(line) {
-			if line[i] == arg {
+			if line[i] == arg && (i == 0 || !takesValue(flags, line[i-1])) {
 				line = slices.Delete(line, i, i+1)
 				break
 			}
@@ -323,6 +332,13 @@ func (p Process) repeat(args, with []string) string {
 		words = append(words, quoted(word))
 	}
 	return strings.Join(words, " ")
+}
+
+// takesValue reports whether a word is a flag whose value is the next word.
+func takesValue(flags *pflag.FlagSet, word string) bool {
+	name, isFlag := strings.CutPrefix(word, "--")
+	f := flags.Lookup(name)
+	return isFlag && f != nil && f.NoOptDefVal == ""
 }
 
 // counted reports how much of a file was read, and ends with the context.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/moraine-archive/moraine/glacier"
@@ -20,7 +19,7 @@ const neverAtOnce = -1
 // file uploads a file, unless it is in the vault already.
 func (u *uploading) file(ctx context.Context, f *regular) (uploadDocument, error) {
 	d := uploadDocument{File: f.Name(), Size: f.size}
-	description, err := u.describe(filepath.ToSlash(filepath.Clean(f.Name())), f.modTime)
+	description, err := u.describe(filepath.ToSlash(filepath.Clean(f.Name())))
 	if err != nil {
 		return d, err
 	}
@@ -83,87 +82,43 @@ func (u *uploading) same(ctx context.Context, f *regular, description string, v 
 
 // forget forgets the upload of a file that has become an archive.
 func (u *uploading) forget(ctx context.Context, f *regular, description string) error {
-	begun, err := u.begun(ctx, f, description)
-	if err != nil || begun == "" {
+	begun, err := u.remembered(nil).begun(ctx, f.noteOf(description))
+	if err != nil || begun.ID == "" {
 		return err
 	}
-	return u.ix.ForgetUpload(ctx, begun)
+	return u.ix.ForgetUpload(ctx, begun.ID)
 }
 
-// begun returns the id of the upload of the file that was begun here, "" if there is none.
-func (u *uploading) begun(ctx context.Context, f *regular, description string) (string, error) {
-	known, err := u.ix.UploadOf(ctx, f.path, f.size, f.modTime)
-	switch {
-	case errors.Is(err, index.ErrNotFound) || err == nil && known.Description != description:
-		return "", nil
-	case err != nil:
-		return "", err
-	}
-	return known.ID, nil
+// noteOf says what the file is.
+func (f *regular) noteOf(description string) index.Upload {
+	return index.Upload{Path: f.path, Size: f.size, ModTime: f.modTime, Description: description}
 }
 
-// uploader returns what uploads, and remembers an upload as soon as it has an id: after that this process may be killed.
-func (u *uploading) uploader(ctx context.Context, remember func(context.Context, string) error, v *view) *transfer.Uploader {
-	var once sync.Once
-	return &transfer.Uploader{
-		Client: u.client, PartSize: int64(u.partSize), Single: neverAtOnce, Concurrency: u.parallel,
-		Progress: func(e transfer.Event) {
-			if e.ID != "" {
-				once.Do(func() {
-					if err := remember(context.WithoutCancel(ctx), e.ID); err != nil {
-						u.say("The upload %s could not be remembered, --resume goes on with it: %v", e.ID, err)
-					}
-				})
-			}
-			v.show(e)
-		},
-	}
+// remembered returns what uploads in parts.
+func (u *uploading) remembered(v *view) *remembered {
+	return &remembered{session: u.session, ix: u.ix, vault: u.vault, again: u.again, up: u.uploader(v), settled: func(at time.Time) bool {
+		return u.known.InventoryDate.After(at.Add(clockSkew))
+	}}
+}
+
+func (u *uploading) uploader(v *view) *transfer.Uploader {
+	return &transfer.Uploader{Client: u.client, PartSize: int64(u.partSize), Single: neverAtOnce, Concurrency: u.parallel, Progress: v.show}
 }
 
 // send goes on with an upload that was begun before, or begins one.
 func (u *uploading) send(ctx context.Context, f *regular, description string, v *view) (*transfer.Archive, error) {
-	part := int64(u.partSize)
-	if part == 0 {
-		var err error
-		if part, err = transfer.PartSize(f.size); err != nil {
-			return nil, err
-		}
+	note := f.noteOf(description)
+	if u.resume == "" {
+		return u.remembered(v).send(ctx, f, note)
 	}
-	up := u.uploader(ctx, func(ctx context.Context, id string) error {
-		return u.ix.AddUpload(ctx, index.Upload{ID: id, Path: f.path, Size: f.size, ModTime: f.modTime, PartSize: part, Description: description, Started: time.Now()})
-	}, v)
-	if u.resume != "" {
-		return up.Resume(ctx, u.vault, u.resume, f, f.size)
-	}
-	id, err := u.begun(ctx, f, description)
-	if err != nil {
-		return nil, err
-	}
-	if id != "" {
-		a, err := up.Resume(ctx, u.vault, id, f, f.size)
-		if ended := u.ended(ctx, a, err); !ended {
-			return a, err
-		}
-		if err := u.ix.ForgetUpload(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	return up.ResumeOrUpload(ctx, u.vault, f, f.size, description)
-}
-
-// ended reports whether an upload that was remembered is of no use: it is no more, or it has become an archive before, and another one is wanted.
-func (u *uploading) ended(ctx context.Context, a *transfer.Archive, err error) bool {
-	if err != nil {
-		return errors.Is(err, glacier.ErrNotFound) || errors.Is(err, transfer.ErrMismatch)
-	}
-	_, unknown := u.ix.ByID(ctx, a.ID)
-	return u.again && unknown == nil
+	note.ID, note.Started = u.resume, time.Now()
+	return u.remembered(v).resume(ctx, f, note)
 }
 
 // stream uploads standard input.
 func (u *uploading) stream(ctx context.Context) (uploadDocument, error) {
 	d := uploadDocument{File: "-"}
-	description, err := u.describe("", time.Time{})
+	description, err := u.describe("")
 	if err != nil {
 		return d, err
 	}
@@ -172,7 +127,7 @@ func (u *uploading) stream(ctx context.Context) (uploadDocument, error) {
 	}
 	v := u.watch(u.name + u.description)
 	defer v.end()
-	up := u.uploader(ctx, func(context.Context, string) error { return nil }, v)
+	up := u.uploader(v)
 	var a *transfer.Archive
 	if u.resume != "" {
 		a, err = up.ResumeStream(ctx, u.vault, u.resume, u.Stdin)

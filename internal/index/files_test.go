@@ -110,7 +110,7 @@ func TestOtherVersion(t *testing.T) {
 	old := openAt(t, path)
 	other, err := sql.Open("sqlite", path)
 	must(t, err)
-	for _, statement := range []string{`PRAGMA user_version = 7`, `ALTER TABLE jobs RENAME TO tasks`, `CREATE TABLE more (a)`, `CREATE INDEX more_by_a ON more (a)`} {
+	for _, statement := range []string{`PRAGMA user_version = 7`, `ALTER TABLE deleted RENAME TO tasks`, `CREATE TABLE more (a)`, `CREATE INDEX more_by_a ON more (a)`} {
 		_, err = other.ExecContext(t.Context(), statement)
 		must(t, err)
 	}

@@ -56,9 +56,9 @@ type Index struct {
 
 // FileName returns a name for the file of a vault's index: one that people recognise, that no two vaults have in common, also where file names are the same in
 // both cases, and that changes with the layout of the file, so that programs of different versions do not disturb each other. The account is its number:
-// what "-" means depends on the credentials.
-func FileName(endpoint, account, vault string) string {
-	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimRight(endpoint, "/")) + "\x00" + account + "\x00" + vault))
+// what "-" means depends on the credentials. A vault of the same name that was created at another time is another one.
+func FileName(endpoint, account, vault string, created time.Time) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimRight(endpoint, "/")) + "\x00" + account + "\x00" + vault + "\x00" + created.UTC().Format(time.RFC3339Nano)))
 	readable := strings.Map(func(r rune) rune {
 		if r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
 			return r

@@ -399,16 +399,17 @@ func (a Archive) withName() Archive {
 }
 
 func TestFileName(t *testing.T) {
-	name := FileName("https://glacier.us-east-1.amazonaws.com/", "123456789012", "photos.2012:ä")
+	name := FileName("https://glacier.us-east-1.amazonaws.com/", "123456789012", "photos.2012:ä", noon)
 	if !strings.HasPrefix(name, "photos_2012__-") || !strings.HasSuffix(name, fmt.Sprintf(".v%d.db", schemaVersion)) {
 		t.Errorf("the name is %s", name)
 	}
-	if name != FileName("https://Glacier.us-east-1.amazonaws.com", "123456789012", "photos.2012:ä") {
+	if name != FileName("https://Glacier.us-east-1.amazonaws.com", "123456789012", "photos.2012:ä", noon) {
 		t.Error("the same endpoint has two names")
 	}
-	for _, other := range []string{FileName("https://glacier.us-east-1.amazonaws.com", "123456789012", "Photos"), FileName("https://glacier.us-east-1.amazonaws.com", "12345678901", "2photos"),
-		FileName("http://glacier.us-east-1.amazonaws.com", "123456789012", "photos")} {
-		if strings.EqualFold(other, FileName("https://glacier.us-east-1.amazonaws.com", "123456789012", "photos")) {
+	for _, other := range []string{FileName("https://glacier.us-east-1.amazonaws.com", "123456789012", "Photos", noon), FileName("https://glacier.us-east-1.amazonaws.com", "12345678901", "2photos", noon),
+		FileName("http://glacier.us-east-1.amazonaws.com", "123456789012", "photos", noon),
+		FileName("https://glacier.us-east-1.amazonaws.com", "123456789012", "photos", noon.Add(time.Millisecond))} {
+		if strings.EqualFold(other, FileName("https://glacier.us-east-1.amazonaws.com", "123456789012", "photos", noon)) {
 			t.Errorf("two vaults have the name %s", other)
 		}
 	}

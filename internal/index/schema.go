@@ -15,7 +15,7 @@ var schema string
 const (
 	applicationID = 0x4d6f7278 // "Morx", in the header of the file: that it is one of ours
 	// schemaVersion changes with the schema, and with what names.Parse makes of descriptions: paths are stored.
-	schemaVersion = 1
+	schemaVersion = 2
 	asideSuffix   = ".damaged"
 )
 
@@ -79,7 +79,7 @@ func identity(ctx context.Context, tx *sql.Tx) (application, version int, tables
 func complete(ctx context.Context, tx *sql.Tx) error {
 	var found int
 	err := tx.QueryRowContext(ctx, `SELECT (SELECT COUNT(*) FROM state) + EXISTS (SELECT 1 FROM archives INDEXED BY archives_by_id WHERE id_start > '')
-		+ EXISTS (SELECT 1 FROM archives INDEXED BY archives_by_path WHERE path > '') + EXISTS (SELECT 1 FROM deleted) + EXISTS (SELECT 1 FROM jobs)
+		+ EXISTS (SELECT 1 FROM archives INDEXED BY archives_by_path WHERE path > '') + EXISTS (SELECT 1 FROM deleted)
 		+ EXISTS (SELECT 1 FROM uploads INDEXED BY uploads_by_path WHERE path > '')`).Scan(&found)
 	switch {
 	case is(err, 1): // SQLITE_ERROR: no such table

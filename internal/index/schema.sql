@@ -34,21 +34,13 @@ CREATE TABLE deleted (
     PRIMARY KEY (id_start, id_rest)
 ) WITHOUT ROWID;
 
-CREATE TABLE jobs (
-    id         TEXT    NOT NULL PRIMARY KEY,
-    archive_id TEXT    NOT NULL, -- empty: an inventory
-    byte_range TEXT    NOT NULL, -- empty: all of it
-    tier       TEXT    NOT NULL,
-    started    INTEGER NOT NULL
-) WITHOUT ROWID;
-
 CREATE TABLE uploads (
     id          TEXT    NOT NULL PRIMARY KEY,
     path        TEXT    NOT NULL, -- of the file on this machine
     size        INTEGER NOT NULL,
     modified    TEXT    NOT NULL, -- to the nanosecond
-    part_size   INTEGER NOT NULL,
     description TEXT    NOT NULL,
-    started     INTEGER NOT NULL
+    started     INTEGER NOT NULL,
+    completing  INTEGER           -- since when it may be an archive; null: it is not
 ) WITHOUT ROWID;
 CREATE INDEX uploads_by_path ON uploads (path);

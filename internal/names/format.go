@@ -52,12 +52,12 @@ func Format(path string, modTime time.Time) (string, error) {
 }
 
 // Plain returns the description of a file that is uploaded under a name: the path itself, for people to read. Where that cannot be, because it is not printable
-// ASCII, too long, or would be read as another form, it is as Format has it; only then the time is used.
-func Plain(path string, modTime time.Time) (string, error) {
+// ASCII, too long, or would be read as another form, it is as Format has it without a time: with one, a sync would take it for an archive of its own.
+func Plain(path string) (string, error) {
 	if len(path) <= MaxDescription && printable(path) && parsesAsPlain(path) {
 		return path, nil
 	}
-	return Format(path, modTime)
+	return Format(path, time.Time{})
 }
 
 // printable reports whether s can be a description as it is. A description is sent in a header, which loses spaces at its ends.

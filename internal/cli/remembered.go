@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/moraine-archive/moraine/glacier"
+	"github.com/moraine-archive/moraine/glacier/transfer"
+	"github.com/moraine-archive/moraine/internal/index"
+)
+
+// remembered uploads files in parts. What is begun is noted in the index as soon as it has an id, because after that the process may be killed: the next run goes on
+// with it, and there is never a second archive of the same state of a file.
+type remembered struct {
+	*session
+	ix    *index.Index
+	vault string
+	up    *transfer.Uploader
+	again bool // an archive of the file that is known here already does not count
+	// settled reports whether what is known of the vault tells if something was carried out at that time.
+	settled func(time.Time) bool
+}
+
+// errUncertain says that a request was sent whose answer never came.
+var errUncertain = errors.New("it is not known whether an earlier run has stored it; a new inventory will tell")
+
+// send goes on with the upload of a file that was begun before, or begins one. The note says what the file is.
+func (m *remembered) send(ctx context.Context, file io.ReaderAt, note index.Upload) (*transfer.Archive, error) {
+	begun, err := m.begun(ctx, note)
+	if err != nil {
+		return nil, err
+	}
+	if begun.ID != "" {
+		a, err := m.resume(ctx, file, begun)
+		if err == nil {
+			a.UploadID = begun.ID
+		}
+		if ended, uncertain := m.ended(ctx, begun, a, err); uncertain != nil {
+			return nil, uncertain
+		} else if !ended {
+			return a, err
+		}
+		if err := m.ix.ForgetUpload(ctx, begun.ID); err != nil {
+			return nil, err
+		}
+	}
+	return m.noting(ctx, note).ResumeOrUpload(ctx, m.vault, file, note.Size, note.Description)
+}
+
+// resume goes on with an upload.
+func (m *remembered) resume(ctx context.Context, file io.ReaderAt, note index.Upload) (*transfer.Archive, error) {
+	return m.noting(ctx, note).Resume(ctx, m.vault, note.ID, file, note.Size)
+}
+
+// noting returns what uploads, and has the index know of the upload, and that it is about to end: one that is no more and never was has not become an archive.
+func (m *remembered) noting(ctx context.Context, note index.Upload) *transfer.Uploader {
+	up := *m.up
+	up.Progress = func(e transfer.Event) {
+		begins := e.ID != "" && e.ID != note.ID
+		ends := e.Phase == transfer.Completing && note.Completing.IsZero()
+		if begins {
+			note.ID, note.Started, note.Completing = e.ID, time.Now(), time.Time{}
+		}
+		if ends {
+			note.Completing = time.Now()
+		}
+		if begins || ends {
+			if err := m.ix.AddUpload(context.WithoutCancel(ctx), note); err != nil {
+				m.say("The upload %s could not be remembered, `moraine upload --resume` goes on with it: %v", note.ID, err)
+			}
+		}
+		if m.up.Progress != nil {
+			m.up.Progress(e)
+		}
+	}
+	return &up
+}
+
+// begun returns the upload of the file that was begun here; without an id if there is none.
+func (m *remembered) begun(ctx context.Context, note index.Upload) (index.Upload, error) {
+	known, err := m.ix.UploadOf(ctx, note.Path, note.Size, note.ModTime)
+	if errors.Is(err, index.ErrNotFound) || err == nil && known.Description != note.Description {
+		return index.Upload{}, nil
+	}
+	return known, err
+}
+
+// ended reports whether an upload that was remembered is of no use: it is no more, or it has become an archive before, and another one is wanted. If it may have become
+// an archive that nobody knows of here, that is an error.
+func (m *remembered) ended(ctx context.Context, begun index.Upload, a *transfer.Archive, err error) (bool, error) {
+	switch {
+	case err == nil:
+		_, unknown := m.ix.ByID(ctx, a.ID)
+		return m.again && unknown == nil, nil
+	case errors.Is(err, glacier.ErrNotFound) && !begun.Completing.IsZero() && !m.settled(begun.Completing):
+		return false, errUncertain
+	}
+	return errors.Is(err, glacier.ErrNotFound) || errors.Is(err, transfer.ErrMismatch), nil
+}
