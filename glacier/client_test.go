@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/moraine-archive/moraine/glacier"
@@ -276,6 +277,43 @@ func TestErrors(t *testing.T) {
 		if c.kind != nil && !errors.Is(err, c.kind) || sent.Load() != c.attempt || glacier.MayHaveSucceeded(err) != c.again {
 			t.Errorf("%d %s: %v, sent %d times, may have succeeded: %t", c.status, c.body, err, sent.Load(), glacier.MayHaveSucceeded(err))
 		}
+	}
+}
+
+// TestSkewOnTheLastAttempt ends: a clock that is put right on the last attempt does not have the next failures repeated without end.
+func TestSkewOnTheLastAttempt(t *testing.T) {
+	var sent atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch sent.Add(1) {
+		case 1:
+			w.WriteHeader(403)
+			io.WriteString(w, `{"code":"InvalidSignatureException","message":"Signature expired: now it is later"}`)
+		case 10:
+			w.WriteHeader(200)
+			io.WriteString(w, "{}")
+		default:
+			w.WriteHeader(503)
+		}
+	}))
+	defer s.Close()
+	client := connectTo(t, func(o *glacier.Options) { o.Endpoint, o.Attempts = s.URL, 1 })
+	if _, err := client.DescribeVault(t.Context(), "v"); err == nil || sent.Load() != 2 {
+		t.Errorf("sent %d times: %v", sent.Load(), err)
+	}
+}
+
+// TestNoCredentials asks no server, and says what is missing.
+func TestNoCredentials(t *testing.T) {
+	var sent atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { sent.Add(1) }))
+	defer s.Close()
+	client := connectTo(t, func(o *glacier.Options) {
+		o.Endpoint = s.URL
+		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("no provider has any") })
+	})
+	_, err := client.DescribeVault(t.Context(), "v")
+	if !errors.Is(err, glacier.ErrAuthentication) || !strings.Contains(err.Error(), "no provider has any") || sent.Load() != 0 || glacier.MayHaveSucceeded(err) {
+		t.Errorf("sent %d times: %v", sent.Load(), err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -94,6 +95,81 @@ func TestDownloadFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestKeepExisting replaces no file, also not one that came while the download went on, nor one that another process has as its partial file.
+func TestKeepExisting(t *testing.T) {
+	r := start(t, 1)
+	body := data(2*mib + 7)
+	id := r.store(t, body)
+	path := filepath.Join(t.TempDir(), "f")
+	down := transfer.Downloader{Client: r.client, KeepExisting: true}.Hurry()
+	r.wire.harm = func(op string, _ int, _ *http.Request) fault {
+		if op == "output" {
+			os.WriteFile(path, []byte("mine"), 0o600)
+		}
+		return fault{}
+	}
+	if _, err := down.Download(t.Context(), "v", id, path); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a file that came meanwhile: %v", err)
+	}
+	if mine, err := os.ReadFile(path); string(mine) != "mine" {
+		t.Errorf("it has become %q, %v", mine, err)
+	}
+	r.wire.harm = nil
+	down.KeepExisting = false
+	d, err := down.Download(t.Context(), "v", id, path)
+	if err != nil || d.Reused != int64(len(body)) {
+		t.Errorf("what was fetched is not used: %+v, %v", d, err)
+	}
+	wantFile(t, path, body)
+
+	// A download that was killed when the file had both of its names.
+	if err := os.Link(path, transfer.PartialPath(path)); err != nil {
+		t.Fatal(err)
+	}
+	other := r.store(t, data(100))
+	r.wire.harm = func(op string, _ int, _ *http.Request) fault { return fault{status: 403, code: "AccessDeniedException"} }
+	if _, err := down.Download(t.Context(), "v", other, path); !errors.Is(err, glacier.ErrAccessDenied) {
+		t.Errorf("denied: %v", err)
+	}
+	wantFile(t, path, body)
+	r.wire.harm = nil
+	if _, err := down.Download(t.Context(), "v", other, path); err != nil {
+		t.Error(err)
+	}
+	wantFile(t, path, data(100))
+	if _, err := os.Stat(transfer.PartialPath(path)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the partial file is still there: %v", err)
+	}
+
+	if _, err := down.Download(t.Context(), "v", id, path+transfer.PartialSuffix); err == nil {
+		t.Error("a file that has the name of a partial one was made")
+	}
+	long := filepath.Join(t.TempDir(), strings.Repeat("n", 255))
+	if _, err := down.Download(t.Context(), "v", id, long); err != nil {
+		t.Errorf("the longest name: %v", err)
+	}
+}
+
+// TestReplacedPartial gives no other file the name: somebody put one in the place of the partial one.
+func TestReplacedPartial(t *testing.T) {
+	r := start(t, 1)
+	id := r.store(t, data(mib))
+	path := filepath.Join(t.TempDir(), "f")
+	r.wire.harm = func(op string, _ int, _ *http.Request) fault {
+		if op == "output" {
+			os.Remove(transfer.PartialPath(path))
+			os.WriteFile(transfer.PartialPath(path), []byte("another"), 0o600)
+		}
+		return fault{}
+	}
+	if _, err := (transfer.Downloader{Client: r.client}.Hurry()).Download(t.Context(), "v", id, path); err == nil {
+		t.Error("it is reported as downloaded")
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is a file: %v", err)
 	}
 }
 
