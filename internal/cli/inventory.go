@@ -16,7 +16,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/index"
 )
 
-// stocktaking gets an inventory.
+// stocktaking gets an inventory as a document.
 type stocktaking struct {
 	*downloading
 	anew, noWait   bool
@@ -69,7 +69,7 @@ func (t *stocktaking) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	job, err := t.job(ctx)
+	job, err := t.startStock(ctx, stock{of: t.of, format: t.format, anew: t.anew, begun: true})
 	switch {
 	case errors.Is(err, glacier.ErrNotFound):
 		return &exitError{exitNotFound, "Amazon takes the first inventory about a day after the first upload.", err}
@@ -88,40 +88,7 @@ func (t *stocktaking) run(ctx context.Context) (err error) {
 	return t.take(ctx, job, path)
 }
 
-// job returns the id of a job for the inventory: one that is there, or a new one.
-func (t *stocktaking) job(ctx context.Context) (string, error) {
-	if !t.anew {
-		for j, err := range t.client.Jobs(ctx, t.vault, glacier.JobFilter{}) {
-			if err != nil {
-				return "", err
-			}
-			if t.suits(&j) {
-				return j.ID, nil
-			}
-		}
-	}
-	out, err := t.client.InitiateJob(ctx, t.vault, glacier.JobParameters{Type: glacier.InventoryRetrieval, Description: "moraine", Format: t.format})
-	if err != nil {
-		return "", err
-	}
-	return out.JobID, nil
-}
-
-// suits reports whether a job gives what a new one would give: it is in progress, or no inventory was taken since.
-func (t *stocktaking) suits(j *glacier.Job) bool {
-	format := "JSON"
-	p := j.InventoryRetrievalParameters
-	if p != nil && p.Format != "" {
-		format = p.Format
-	}
-	if j.Action != "InventoryRetrieval" || j.StatusCode == glacier.Failed || format != t.format ||
-		p != nil && (p.StartDate != "" || p.EndDate != "" || p.Limit != "" || p.Marker != "") {
-		return false
-	}
-	return !j.Completed || !t.of.LastInventoryDate.IsZero() && j.CreationDate.After(t.of.LastInventoryDate)
-}
-
-// fetch waits for the job and returns the path of its document. One that is not wanted is kept beside the index until it is taken over.
+// fetch waits for the job and returns the path of its document, so that a fetch that was interrupted goes on. One that is not wanted is beside the index until it is taken over.
 func (t *stocktaking) fetch(ctx context.Context, job string) (string, error) {
 	path := t.output
 	if path == "" || path == "-" {
@@ -148,7 +115,10 @@ func (t *stocktaking) take(ctx context.Context, job, path string) error {
 	}
 	defer f.Close()
 	if t.format == "JSON" {
-		if err := t.replace(ctx, f); err != nil {
+		err := replace(ctx, t.ix, f)
+		if errors.Is(err, index.ErrOlder) {
+			t.say("A later inventory is known here, and stays.")
+		} else if err != nil {
 			return err
 		}
 	}
@@ -160,18 +130,6 @@ func (t *stocktaking) take(ctx context.Context, job, path string) error {
 		return err
 	}
 	return t.report(ctx, job)
-}
-
-func (t *stocktaking) replace(ctx context.Context, r io.Reader) error {
-	inventory, err := index.ReadInventory(r)
-	if err != nil {
-		return err
-	}
-	if err = t.ix.Replace(ctx, inventory); errors.Is(err, index.ErrOlder) {
-		t.say("A later inventory is known here, and stays.")
-		return nil
-	}
-	return err
 }
 
 // inventoryDocument is what an inventory has brought, for scripts.

@@ -95,7 +95,7 @@ func (j *purge) empty(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	job, err := j.startStock(ctx, j.v) // now, so that it is ready sooner
+	job, err := j.startStock(ctx, stock{of: j.v, format: "JSON"}) // now, so that it is ready sooner
 	if j.unlisted = errors.Is(err, glacier.ErrNotFound); err != nil && !j.unlisted {
 		return err
 	}
