@@ -31,6 +31,7 @@ var table = map[string]string{
 	"internal/store/storetest":      "internal/store internal/fault glacier/treehash",
 	"internal/store/volume":         "internal/store internal/fault internal/group glacier/treehash internal/vfs",
 	"internal/store/memory":         "internal/store internal/fault glacier/treehash",
+	"internal/store/objects":        "internal/store internal/fault glacier/treehash",
 	"internal/catalogue":            "internal/fault internal/group internal/catalogue/checkedvfs",
 	"internal/catalogue/checkedvfs": "",
 	"internal/access":               "internal/fault internal/protocol",
@@ -45,6 +46,7 @@ var table = map[string]string{
 	"internal/daemon":               "internal/config internal/identity internal/api internal/worker internal/vault internal/catalogue internal/catalogue/checkedvfs internal/store internal/store/volume internal/seal internal/vfs internal/protocol internal/sigv4 internal/clock internal/notify internal/audit internal/fault",
 	"internal/cli":                  "internal/config internal/daemon internal/identity internal/access internal/fault internal/vfs internal/index internal/names glacier glacier/transfer",
 	"internal/moraintest":           "internal/config internal/daemon internal/identity internal/access internal/vault glacier/treehash",
+	"internal/enginetest":           "",
 	"internal/arch":                 "",
 	"internal/clienttest":           "",
 	"internal/vfs/vfstest":          "internal/vfs",
@@ -58,7 +60,7 @@ var outside = []struct {
 	only     []string
 	reason   string
 }{
-	{"os", []string{"internal/vfs", "cmd/moraine", "internal/moraintest", "internal/notify/notifytest", "internal/audit", "internal/cli", "glacier/transfer", "internal/api", "bench"}, "the disk is reached through vfs (cli, transfer: files of people; audit: a log, which may be lost; api: the name of a timeout error)"},
+	{"os", []string{"internal/vfs", "cmd/moraine", "internal/moraintest", "internal/enginetest", "internal/notify/notifytest", "internal/audit", "internal/cli", "glacier/transfer", "internal/api", "bench"}, "the disk is reached through vfs (cli, transfer: files of people; audit: a log, which may be lost; api: the name of a timeout error)"},
 	{"database/sql", []string{"internal/catalogue", "internal/index"}, "only the catalogue knows SQL, and the index of the command line"},
 	{"net/http", []string{"glacier", "glacier/transfer", "internal/api", "internal/sigv4", "internal/daemon", "internal/moraintest", "internal/notify", "internal/notify/notifytest", "bench"}, "only api knows HTTP; daemon starts it"},
 }
