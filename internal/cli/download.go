@@ -246,25 +246,17 @@ func (o onlooker) DescribeJob(ctx context.Context, vault, job string) (*glacier.
 	return j, err
 }
 
-// failed says how to go on.
+// failed says how to go on, if there is a job.
 func (d *downloading) failed(ctx context.Context, err error) error {
-	again := "moraine " + d.repeat(d.args, d.args)[len("moraine "):]
-	note := "What was fetched is kept, and so is the job. This goes on with it:\n  " + again
-	var interrupted *transfer.InterruptedError
-	if slices.Contains(d.args, "-") {
-		note = "The job is kept for a day after it is done. This begins the output anew, with the same job:\n  " + again
-	}
-	switch {
-	case ctx.Err() != nil:
-		d.say("%s", note)
-		return fmt.Errorf("the download was interrupted: %w", context.Canceled)
-	case errors.Is(err, transfer.ErrBusy), errors.As(err, new(*transfer.JobFailedError)) || !errors.As(err, &interrupted) || interrupted.JobID == "":
+	interrupted, ok := errors.AsType[*transfer.InterruptedError](err)
+	if ctx.Err() == nil && (!ok || interrupted.JobID == "" || errors.Is(err, transfer.ErrBusy) || errors.As(err, new(*transfer.JobFailedError))) {
 		return err
 	}
-	coded := &exitError{code: exitFailed, err: err}
-	errors.As(d.explain(err), &coded)
-	coded.hint = strings.TrimPrefix(coded.hint+"\n"+note, "\n")
-	return coded
+	note := "What was fetched is kept, and so is the job. This goes on with it:\n  "
+	if slices.Contains(d.args, "-") {
+		note = "The job is kept for a day after it is done. This begins the output anew, with the same job:\n  "
+	}
+	return d.stopped(ctx, err, "download", note+d.repeat(d.args, d.args))
 }
 
 func (d *downloading) report(target, archive string, done *transfer.Download) error {

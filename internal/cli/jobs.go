@@ -184,8 +184,7 @@ func jobWaitCommand(p Process) *cobra.Command {
 		j, err = d.downloader(v).Wait(ctx, vault, j.ID)
 		v.end()
 		if err != nil && ctx.Err() != nil {
-			s.say("The job goes on without this. To wait again:\n  %s", s.repeat(args, args))
-			return fmt.Errorf("the wait was interrupted: %w", context.Canceled)
+			return s.stopped(ctx, err, "wait", "The job goes on without this. To wait again:\n  "+s.repeat(args, args))
 		}
 		if err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moraine-archive/moraine/glacier"
-	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/index"
 )
 
@@ -196,31 +195,4 @@ func (j *purge) report(failed error) error {
 		return j.outcome(j.again())
 	}
 	return j.partly(failed, j.deleted+j.aborted > 0, j.again())
-}
-
-// partly makes a failure after something was done one that can be resumed.
-func (s *session) partly(failed error, begun bool, again string) error {
-	if errors.Is(failed, context.Canceled) {
-		s.say("To go on, run again:\n  %s", again)
-		return failed
-	}
-	if i, ok := errors.AsType[*transfer.InterruptedError](failed); ok && i.Done > 0 {
-		begun = true
-	}
-	coded, ok := errors.AsType[*exitError](s.explain(failed))
-	switch {
-	case !begun, ok && coded.code == exitPartly:
-		return failed
-	case ok && coded.hint != "":
-		again += "\n" + coded.hint
-	}
-	return &exitError{exitPartly, "To go on, run again:\n  " + again, failed}
-}
-
-// quoted is a text as a shell takes it.
-func quoted(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

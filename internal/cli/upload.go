@@ -9,12 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
@@ -155,7 +153,8 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 			}
 			continue
 		case ctx.Err() != nil:
-			return u.stopped(files, append(u.failed, files[i:]...), err)
+			u.failed = append(u.failed, files[i:]...)
+			return u.outcome(ctx, files, err)
 		}
 		u.fail(name, d, err)
 		if !ofFile(err) {
@@ -163,7 +162,7 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 			break
 		}
 	}
-	return u.outcome(files)
+	return u.outcome(ctx, files, nil)
 }
 
 // ofFile reports whether a failure is one of a file, so that others may do well.
@@ -258,87 +257,37 @@ func (u *uploading) fail(name string, d uploadDocument, err error) {
 	}
 }
 
-// outcome ends the command.
-func (u *uploading) outcome(files []string) error {
+// outcome ends the command; stopped is why not all files were tried.
+func (u *uploading) outcome(ctx context.Context, files []string, stopped error) error {
 	if u.asJSON {
 		if err := printJSON(u.Stdout, u.list); err != nil {
 			return err
 		}
 	}
-	if len(u.failed) == 0 {
+	switch {
+	case stopped != nil:
+		return u.stopped(ctx, stopped, "upload", u.kept(files, u.failed, stopped))
+	case len(u.failed) == 0:
 		return nil
-	}
-	if len(u.failed) < len(files) {
+	case len(u.failed) < len(files):
 		return &exitError{exitPartly, "This uploads the rest:\n  " + u.repeat(files, u.failed),
 			fmt.Errorf("%d of %d files were not uploaded: %w", len(u.failed), len(files), u.first)}
+	case errors.As(u.first, new(*transfer.InterruptedError)):
+		return u.hinted(u.first, u.kept(files, files, u.first))
+	case errors.Is(u.first, errUncertain):
+		return u.hinted(u.first, fmt.Sprintf("`moraine inventory --vault %s` gets one; then upload it again.", quoted(u.vault)))
+	case errors.Is(u.first, transfer.ErrChanged):
+		return u.hinted(u.first, "Upload it again when nothing writes to it any more.")
 	}
-	return u.only(u.explain(u.first), files)
+	return u.first
 }
 
-// only explains why nothing was uploaded.
-func (u *uploading) only(err error, files []string) error {
-	coded := &exitError{code: exitFailed, err: err}
-	errors.As(err, &coded)
-	var interrupted *transfer.InterruptedError
-	switch {
-	case errors.As(err, &interrupted):
-		coded.hint = strings.TrimPrefix(coded.hint+"\nWhat was sent is kept. This goes on with it:\n  "+u.goOn(files, files, interrupted.UploadID), "\n")
-	case errors.Is(err, errUncertain):
-		coded.hint = fmt.Sprintf("`moraine inventory --vault %s` gets one; then upload it again.", quoted(u.vault))
-	case errors.Is(err, transfer.ErrChanged):
-		coded.hint = "Upload it again when nothing writes to it any more."
+// kept says how to go on with the files that are left. Standard input has no path by which its upload would be found again.
+func (u *uploading) kept(files, left []string, err error) string {
+	if i, ok := errors.AsType[*transfer.InterruptedError](err); ok && i.UploadID != "" && files[0] == "-" && u.resume == "" {
+		left = []string{"--resume", i.UploadID, "-"}
 	}
-	return coded
-}
-
-// stopped ends the command when it is interrupted.
-func (u *uploading) stopped(files, left []string, err error) error {
-	if u.asJSON {
-		if err := printJSON(u.Stdout, u.list); err != nil {
-			return err
-		}
-	}
-	id := ""
-	if interrupted, ok := errors.AsType[*transfer.InterruptedError](err); ok {
-		id = interrupted.UploadID
-	}
-	u.say("What was sent is kept. This goes on with it:\n  %s", u.goOn(files, left, id))
-	return fmt.Errorf("the upload was interrupted: %w", context.Canceled)
-}
-
-// goOn is the command that goes on. Standard input has no path by which its upload would be found again.
-func (u *uploading) goOn(files, left []string, id string) string {
-	if files[0] == "-" && id != "" && u.resume == "" {
-		return u.repeat(files, []string{"--resume", id, "-"})
-	}
-	return u.repeat(files, left)
-}
-
-// repeat is the command as it was given, with other arguments behind its flags.
-func (s *session) repeat(args, with []string) string { return repeat(s.Args, args, with, s.flags) }
-
-func repeat(line, args, with []string, flags *pflag.FlagSet) string {
-	line = slices.Clone(line)
-	for _, arg := range slices.Backward(args) {
-		for i := range slices.Backward(line) {
-			if line[i] == arg && (i == 0 || !takesValue(flags, line[i-1])) {
-				line = slices.Delete(line, i, i+1)
-				break
-			}
-		}
-	}
-	words := []string{"moraine"}
-	for _, word := range append(line, with...) {
-		words = append(words, quoted(word))
-	}
-	return strings.Join(words, " ")
-}
-
-// takesValue reports whether a word is a flag whose value is the next word.
-func takesValue(flags *pflag.FlagSet, word string) bool {
-	name, isFlag := strings.CutPrefix(word, "--")
-	f := flags.Lookup(name)
-	return isFlag && f != nil && f.NoOptDefVal == ""
+	return "What was sent is kept. This goes on with it:\n  " + u.repeat(files, left)
 }
 
 // counted reports how much of a file was read, and ends with the context.
