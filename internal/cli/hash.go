@@ -1,13 +1,14 @@
 package cli
 
 import (
-	"fmt"
+	"context"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/moraine-archive/moraine/glacier"
+	"github.com/moraine-archive/moraine/glacier/transfer"
 )
 
 // hashDocument is the hashes of a file for scripts.
@@ -28,10 +29,16 @@ asked.`,
 		Args:    atLeast("FILE"),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		list := []hashDocument{}
 		for _, name := range args {
-			d, err := hashesOf(p, name)
+			d := hashDocument{File: name}
+			var err error
+			if name == "-" {
+				d.LinearHash, d.TreeHash, err = hashesOf(cmd.Context(), p.Stdin, nil, -1)
+			} else {
+				d.LinearHash, d.TreeHash, err = hashesOfFile(cmd.Context(), name)
+			}
 			if err != nil {
 				return err
 			}
@@ -42,19 +49,35 @@ asked.`,
 	return cmd
 }
 
-func hashesOf(p Process, name string) (hashDocument, error) {
-	var r io.Reader = p.Stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return hashDocument{}, err
-		}
-		defer f.Close()
-		r = f
-	}
-	linear, tree, err := glacier.Hashes(r)
+// hashesOfFile returns the SHA-256 and the tree hash of a file.
+func hashesOfFile(ctx context.Context, name string) (linear, tree string, err error) {
+	f, err := os.Open(name)
 	if err != nil {
-		err = fmt.Errorf("read %s: %w", name, err)
+		return "", "", err
 	}
-	return hashDocument{name, linear, tree}, err
+	defer f.Close()
+	return hashesOf(ctx, f, nil, -1)
+}
+
+// hashesOf reads bytes to their end and returns their SHA-256 and their tree hash. The view is shown how many of the total were read.
+func hashesOf(ctx context.Context, r io.Reader, v *view, total int64) (linear, tree string, err error) {
+	return glacier.Hashes(&counted{r, ctx, v, transfer.Event{Phase: transfer.Hashing, Total: total}})
+}
+
+// counted shows how much was read, and ends with the context.
+type counted struct {
+	io.Reader
+	ctx   context.Context
+	v     *view
+	event transfer.Event
+}
+
+func (r *counted) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := r.Reader.Read(p)
+	r.event.Done += int64(n)
+	r.v.show(r.event)
+	return n, err
 }

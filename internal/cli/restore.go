@@ -158,20 +158,20 @@ func (r *restoring) plan(ctx context.Context, pattern string) error {
 // versions plans the archives of a path.
 func (r *restoring) versions(ctx context.Context, list []index.Archive) error {
 	for i, a := range list {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		suffix := ""
 		if i < len(list)-1 {
 			suffix = "." + a.Created.UTC().Format("20060102T150405Z")
 		}
-		r.one(a, suffix)
+		r.one(ctx, a, suffix)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // one plans an archive.
-func (r *restoring) one(a index.Archive, suffix string) {
+func (r *restoring) one(ctx context.Context, a index.Archive, suffix string) {
 	place, err := names.Local(a.Name.Path)
 	switch {
 	case a.Name.Directory:
@@ -193,8 +193,9 @@ func (r *restoring) one(a index.Archive, suffix string) {
 	}
 	r.places[place] = true
 	w := wanted{a.ID, a.Name.Path, a.TreeHash, place, a.Size, a.Name.ModTime}
-	is, err := r.there(w)
+	is, err := r.there(ctx, w)
 	switch {
+	case ctx.Err() != nil: // it is not known
 	case err != nil:
 		r.skip(a.Name.Path, err.Error())
 	case is == sameFile:
@@ -216,7 +217,7 @@ const (
 )
 
 // there says what is at a place. An error says why no file can be put there.
-func (r *restoring) there(w wanted) (int, error) {
+func (r *restoring) there(ctx context.Context, w wanted) (int, error) {
 	root, err := os.OpenRoot(r.dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return noFile, nil
@@ -241,7 +242,7 @@ func (r *restoring) there(w wanted) (int, error) {
 		return otherFile, err
 	}
 	defer f.Close()
-	_, tree, err := glacier.Hashes(f)
+	_, tree, err := hashesOf(ctx, f, nil, w.size)
 	if err == nil && tree == w.treeHash {
 		return sameFile, nil
 	}

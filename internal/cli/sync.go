@@ -297,7 +297,7 @@ func (y *syncing) one(ctx context.Context, f found) error {
 		return err
 	}
 	if newest != nil {
-		same, err := y.same(f, newest)
+		same, err := y.same(ctx, f, newest)
 		if err != nil {
 			return err
 		}
@@ -340,7 +340,7 @@ func (y *syncing) newest(ctx context.Context, path string) (*index.Archive, erro
 }
 
 // same reports whether a file is what an archive has. Without a time in the description only the bytes can tell.
-func (y *syncing) same(f found, a *index.Archive) (bool, error) {
+func (y *syncing) same(ctx context.Context, f found, a *index.Archive) (bool, error) {
 	if a.Size != f.info.Size() {
 		return false, nil
 	}
@@ -350,16 +350,6 @@ func (y *syncing) same(f found, a *index.Archive) (bool, error) {
 	if a.TreeHash == "" {
 		return false, nil
 	}
-	tree, err := treeHashOf(f.file)
+	_, tree, err := hashesOfFile(ctx, f.file)
 	return tree == a.TreeHash, err
-}
-
-func treeHashOf(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	_, tree, err := glacier.Hashes(f)
-	return tree, err
 }

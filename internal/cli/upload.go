@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/index"
 	"github.com/moraine-archive/moraine/internal/names"
@@ -288,28 +286,4 @@ func (u *uploading) kept(files, left []string, err error) string {
 		left = []string{"--resume", i.UploadID, "-"}
 	}
 	return "What was sent is kept. This goes on with it:\n  " + u.repeat(files, left)
-}
-
-// counted reports how much of a file was read, and ends with the context.
-type counted struct {
-	io.Reader
-	ctx   context.Context
-	v     *view
-	event transfer.Event
-}
-
-func (r *counted) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := r.Reader.Read(p)
-	r.event.Done += int64(n)
-	r.v.show(r.event)
-	return n, err
-}
-
-// hash reads a file and returns its tree hash.
-func (f *regular) hash(ctx context.Context, v *view) (string, error) {
-	_, tree, err := glacier.Hashes(&counted{io.NewSectionReader(f, 0, f.size), ctx, v, transfer.Event{Phase: transfer.Hashing, Total: f.size}})
-	return tree, err
 }

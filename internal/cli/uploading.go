@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -69,7 +70,7 @@ func (u *uploading) same(ctx context.Context, f *regular, description string, v 
 			continue
 		}
 		if tree == "" {
-			if tree, err = f.hash(ctx, v); err != nil {
+			if _, tree, err = hashesOf(ctx, io.NewSectionReader(f, 0, f.size), v, f.size); err != nil {
 				return index.Archive{}, err
 			}
 		}
