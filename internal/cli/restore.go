@@ -306,7 +306,7 @@ func (r *restoring) report(failed error) error {
 	}
 	again := r.repeat(nil, nil)
 	if failed != nil {
-		return r.partly(failed, len(d.Restored)+int(r.begun) > 0, again)
+		return r.partly(failed, len(d.Restored) > 0 || r.begun.Load(), again)
 	}
 	if n := len(d.Failed) + len(d.Skipped); n > 0 {
 		return &exitError{exitPartly, "What failed is tried again by:\n  " + again, fmt.Errorf("%d files were not restored: %s", n, r.firstProblems())}

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -31,13 +32,13 @@ type restoring struct {
 
 	present []wanted // files that are there already
 
-	jobOf map[string]string   // jobs that are there, by archive
 	slots *semaphore.Weighted // of downloads
+
+	begun atomic.Bool // a job is waited for, or was
 
 	mu      sync.Mutex
 	done    restoreDocument // guarded by mu, as are the others
 	fetched int64
-	begun   int64 // jobs
 	limit   error // why no more jobs can be begun for now
 	left    int64 // files that had to be left for it
 }
@@ -69,8 +70,8 @@ func (r *restoring) run(ctx context.Context) error {
 	if err := os.MkdirAll(r.dir, 0o777); err != nil {
 		return err
 	}
-	var err error
-	if r.jobOf, err = r.adoptable(ctx); err != nil {
+	jobs, err := r.listed(ctx)
+	if err != nil {
 		return err
 	}
 	r.slots = semaphore.NewWeighted(int64(max(r.parallel, 1)))
@@ -80,8 +81,10 @@ func (r *restoring) run(ctx context.Context) error {
 		if within.Err() != nil {
 			break
 		}
+		of := jobs[w.id]
+		delete(jobs, w.id) // there may be a million
 		g.Go(func() error {
-			err := r.fetch(within, w)
+			err := r.fetch(within, w, of)
 			switch {
 			case err == nil:
 			case errors.Is(err, glacier.ErrPolicyEnforced):
@@ -113,70 +116,83 @@ func (r *restoring) leave(err error) {
 	}
 }
 
-func (r *restoring) limited() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.limit
-}
-
-func (r *restoring) started() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.begun++
-}
-
-// adoptable returns the best job for each archive, of those that offer all of it or will, and sooner or as soon as a new one.
-func (r *restoring) adoptable(ctx context.Context) (map[string]string, error) {
-	best := map[string]glacier.Job{}
+// listed returns the retrievals that the vault has, by archive. They are listed once: as many times as there are archives would take hours.
+func (r *restoring) listed(ctx context.Context) (map[string][]glacier.Job, error) {
+	jobs := map[string][]glacier.Job{}
 	for j, err := range r.client.Jobs(ctx, r.vault, glacier.JobFilter{}) {
 		if err != nil {
 			return nil, err
 		}
-		if !r.adopts(j) {
-			continue
-		}
-		if b, ok := best[j.ArchiveID]; !ok || j.Completed && (!b.Completed || j.CompletionDate.After(b.CompletionDate)) {
-			best[j.ArchiveID] = j
+		if j.ArchiveID != "" {
+			jobs[j.ArchiveID] = append(jobs[j.ArchiveID], j)
 		}
 	}
-	ids := map[string]string{}
-	for archive, j := range best {
-		ids[archive] = j.ID
-	}
-	return ids, nil
+	return jobs, nil
 }
 
-func (r *restoring) adopts(j glacier.Job) bool {
-	if j.Action != "ArchiveRetrieval" || j.StatusCode == glacier.Failed || j.RetrievalByteRange != "" && j.RetrievalByteRange != fmt.Sprintf("0-%d", j.ArchiveSizeInBytes-1) {
-		return false
+// retriever is the client for one archive. What it lists first are the jobs that were listed for all.
+type retriever struct {
+	*glacier.Client
+	r      *restoring
+	listed iter.Seq2[glacier.Job, error] // nil: no more
+}
+
+// Jobs is the Client's from the second time on.
+func (c *retriever) Jobs(ctx context.Context, vault string, f glacier.JobFilter) iter.Seq2[glacier.Job, error] {
+	if listed := c.listed; listed != nil {
+		c.listed = nil
+		return listed
 	}
-	tiers := []string{glacier.Bulk, glacier.Standard, glacier.Expedited}
-	return j.Completed || slices.Index(tiers, j.Tier) >= slices.Index(tiers, r.tier)
+	return c.Client.Jobs(ctx, vault, f)
+}
+
+// InitiateJob is the Client's, unless it would be refused.
+func (c *retriever) InitiateJob(ctx context.Context, vault string, p glacier.JobParameters) (*glacier.InitiateJobOutput, error) {
+	c.r.mu.Lock()
+	limit := c.r.limit
+	c.r.mu.Unlock()
+	if limit != nil {
+		return nil, limit
+	}
+	return c.Client.InitiateJob(ctx, vault, p)
+}
+
+// DescribeJob is the Client's: there is a job.
+func (c *retriever) DescribeJob(ctx context.Context, vault, job string) (*glacier.Job, error) {
+	c.r.begun.Store(true)
+	return c.Client.DescribeJob(ctx, vault, job)
 }
 
 // fetch fetches an archive to its place.
-func (r *restoring) fetch(ctx context.Context, w wanted) error {
-	path, err := r.prepare(w)
-	if err != nil {
+func (r *restoring) fetch(ctx context.Context, w wanted, jobs []glacier.Job) error {
+	if _, err := r.prepare(w); err != nil { // what cannot work is found out now
 		return err
 	}
-	down := &transfer.Downloader{Client: r.client, Tier: r.tier, KeepExisting: !r.overwrite}
-	id, err := r.job(ctx, w)
-	if err != nil {
-		return err
+	listed := func(yield func(glacier.Job, error) bool) {
+		for _, j := range jobs {
+			if !yield(j, nil) {
+				return
+			}
+		}
 	}
-	if _, err := down.Wait(ctx, r.vault, id); err != nil && !errors.Is(err, glacier.ErrNotFound) {
+	down := &transfer.Downloader{Client: &retriever{r.client, r, listed}, Tier: r.tier, Description: "moraine", KeepExisting: !r.overwrite}
+	job, err := down.Retrieve(ctx, r.vault, w.id, nil)
+	if len(jobs) > 0 && errors.Is(err, glacier.ErrNotFound) { // the job has expired
+		job, err = down.Retrieve(ctx, r.vault, w.id, nil)
+	}
+	if err != nil {
 		return err
 	}
 	if err := r.slots.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer r.slots.Release(1)
-	if path, err = r.prepare(w); err != nil { // again: hours may have passed
+	path, err := r.prepare(w) // again: hours may have passed
+	if err != nil {
 		return err
 	}
 	down.Progress = r.pace(w.path)
-	_, err = down.DownloadJob(ctx, r.vault, id, path)
+	_, err = down.DownloadJob(ctx, r.vault, job.ID, path)
 	if errors.Is(err, glacier.ErrNotFound) { // the job has expired
 		_, err = down.Download(ctx, r.vault, w.id, path)
 	}
@@ -205,34 +221,6 @@ func (r *restoring) prepare(w wanted) (string, error) {
 		return "", err
 	}
 	return filepath.Join(r.dir, w.place), nil
-}
-
-// job returns a job that offers an archive, or will.
-func (r *restoring) job(ctx context.Context, w wanted) (string, error) {
-	if id, ok := r.jobOf[w.id]; ok {
-		r.started()
-		return id, nil
-	}
-	if err := r.limited(); err != nil {
-		return "", err
-	}
-	out, err := r.client.InitiateJob(ctx, r.vault, glacier.JobParameters{Type: glacier.ArchiveRetrieval, ArchiveID: w.id, Tier: r.tier, Description: "moraine"})
-	id := ""
-	switch {
-	case err == nil:
-		id = out.JobID
-	case glacier.MayHaveSucceeded(err) && ctx.Err() == nil:
-		down := &transfer.Downloader{Client: r.client, Tier: r.tier}
-		job, err := down.Retrieve(ctx, r.vault, w.id, nil) // takes over the one that may be there
-		if err != nil {
-			return "", err
-		}
-		id = job.ID
-	default:
-		return "", err
-	}
-	r.started()
-	return id, nil
 }
 
 func (r *restoring) finish(w wanted, path string) error {
