@@ -2,15 +2,11 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/identity"
@@ -83,44 +79,6 @@ func onData(p Process, cmd *cobra.Command, run func(context.Context, config.Conf
 	}
 	return cmd
 }
-
-// output prints the results of such a command.
-type output struct {
-	Process
-	asJSON bool
-}
-
-// key prints a new key.
-func (o output) key(k access.Key) error {
-	if o.asJSON {
-		return printJSON(o.Stdout, keyDocument{k.Caller.Account, k.Caller.KeyID, k.Secret})
-	}
-	_, err := fmt.Fprintf(o.Stdout, "account:           %s\naccess key id:     %s\nsecret access key: %s\n", k.Caller.Account, k.Caller.KeyID, k.Secret)
-	return err
-}
-
-// done prints what was done: as a line, or as an object of texts.
-func (o output) done(document map[string]string, format string, args ...any) error {
-	if o.asJSON {
-		return printJSON(o.Stdout, document)
-	}
-	_, err := fmt.Fprintf(o.Stdout, format+"\n", args...)
-	return err
-}
-
-// printList prints a line for each element, in columns.
-func printList[T any](o output, list []T, columns func(T) []string) error {
-	if o.asJSON {
-		return printJSON(o.Stdout, list)
-	}
-	table := tabwriter.NewWriter(o.Stdout, 0, 0, 2, ' ', 0)
-	for _, element := range list {
-		fmt.Fprintln(table, strings.Join(columns(element), "\t"))
-	}
-	return table.Flush()
-}
-
-func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // adminFlags adds the flags of a command that works on the data of a server. Every setting is one, so that the command can be given what the
 // server was given, but help shows only those that matter.

@@ -29,7 +29,6 @@ means all. Before anything is deleted it is made sure that every argument means 
 		if err != nil {
 			return err
 		}
-		defer ix.Close()
 		d := &deleting{session: s, ix: ix, vault: vault, list: []deletedDocument{}}
 		for _, arg := range args {
 			if err := d.add(ctx, arg, *allVersions); err != nil {

@@ -103,22 +103,11 @@ PATTERN selects names as a shell does: * and ? within a directory, ** across dir
 		if err != nil {
 			return err
 		}
-		defer ix.Close()
 		if err := s.printArchives(ctx, ix, pattern, *long); err != nil {
 			return err
 		}
 		return s.sayAge(ctx, ix, v)
 	})
-}
-
-// atMost is the check for arguments of which there need be none.
-func atMost(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usage(cmd, fmt.Errorf("%q is one argument too many", args[n]))
-		}
-		return nil
-	}
 }
 
 // printArchives prints archives while they are read: there may be millions.
@@ -185,19 +174,6 @@ func (s *session) sayAge(ctx context.Context, ix *index.Index, v *glacier.Vault)
 	return nil
 }
 
-// age is a duration for people.
-func age(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return "less than a minute"
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	}
-	return fmt.Sprintf("%d days", d/(24*time.Hour))
-}
-
 func archiveShowCommand(p Process) *cobra.Command {
 	return inVault(p, &cobra.Command{
 		Use:     "show ID|NAME",
@@ -210,7 +186,6 @@ func archiveShowCommand(p Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer ix.Close()
 		a, err := s.find(ctx, ix, vault, args[0])
 		if err == nil && a.Created.IsZero() {
 			err = fmt.Errorf("the archive %q: %w", args[0], index.ErrNotFound)

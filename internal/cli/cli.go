@@ -3,7 +3,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,8 +89,18 @@ func rootCommand(p Process) *cobra.Command {
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(serveCommand(p), adminCommand(p), vaultCommand(p), hashCommand(p))
 	root.AddCommand(uploadCommand(p), downloadCommand(p), archiveCommand(p), inventoryCommand(p), jobCommand(p), partsCommand(p))
-	root.AddCommand(rulesCommands(p)...)
 	root.AddCommand(syncCommand(p), restoreCommand(p))
+	root.AddCommand(
+		below(&cobra.Command{Use: "policy", Short: "Access policies of vaults: who may do what"},
+			accessPolicyShowCommand(p), accessPolicySetCommand(p), accessPolicyRemoveCommand(p)),
+		below(&cobra.Command{Use: "lock", Short: "Locks of vaults: rules that can never be changed"},
+			lockShowCommand(p), lockInitiateCommand(p), lockCompleteCommand(p), lockAbortCommand(p)),
+		below(&cobra.Command{Use: "tag", Short: "Tags of vaults"}, tagListCommand(p), tagSetCommand(p), tagRemoveCommand(p)),
+		below(&cobra.Command{Use: "notification", Short: "Which topic is told of jobs of a vault that are done"},
+			topicShowCommand(p), topicSetCommand(p), topicRemoveCommand(p)),
+		below(&cobra.Command{Use: "retrieval-policy", Short: "How much the account may retrieve"}, limitShowCommand(p), limitSetCommand(p)),
+		below(&cobra.Command{Use: "capacity", Short: "Provisioned capacity for expedited retrievals"}, capacityListCommand(p), capacityPurchaseCommand(p)),
+	)
 	return root
 }
 
@@ -105,19 +114,6 @@ func group(cmd *cobra.Command, args []string) error {
 
 func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
-// arguments is the check for a number of arguments with a name for each.
-func arguments(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < len(names) {
-			return usage(cmd, fmt.Errorf("%s is missing", names[len(args)]))
-		}
-		if len(args) > len(names) {
-			return usage(cmd, fmt.Errorf("%q is one argument too many", args[len(names)]))
-		}
-		return nil
-	}
-}
-
 // load reads the configuration of a command.
 func load(cmd *cobra.Command, p Process) (config.Config, error) {
 	c, err := config.Load(cmd.Flags(), p.Environ)
@@ -127,18 +123,17 @@ func load(cmd *cobra.Command, p Process) (config.Config, error) {
 	return c, nil
 }
 
-// printJSON prints a value for scripts.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
 // version returns the version that the Go toolchain has put into the binary.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// below puts commands below one that only has them.
+func below(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	parent.Args, parent.RunE = group, help
+	parent.AddCommand(commands...)
+	return parent
 }

@@ -81,22 +81,6 @@ func (d *downloading) flags(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&d.parallel, "parallel", 4, "how many ranges are fetched at a time")
 }
 
-// tierFlag is a tier as a flag.
-type tierFlag string
-
-func (t *tierFlag) Set(s string) error {
-	for _, tier := range []string{glacier.Expedited, glacier.Standard, glacier.Bulk} {
-		if strings.EqualFold(s, tier) {
-			*t = tierFlag(tier)
-			return nil
-		}
-	}
-	return errors.New("it is none of Expedited, Standard, Bulk")
-}
-
-func (t *tierFlag) String() string { return string(*t) }
-func (t *tierFlag) Type() string   { return "tier" }
-
 // downloadDocument is what was fetched, for scripts.
 type downloadDocument struct {
 	File      string `json:"file"`
@@ -114,7 +98,6 @@ func (d *downloading) archive(ctx context.Context, what, target string) error {
 	if err != nil {
 		return err
 	}
-	defer ix.Close()
 	a, err := d.find(ctx, ix, d.vault, what)
 	if err != nil {
 		return err
@@ -196,7 +179,6 @@ func (d *downloading) nameOf(ctx context.Context, j *glacier.Job) (string, error
 	if err != nil {
 		return "", err
 	}
-	defer ix.Close()
 	a, err := ix.ByID(ctx, j.ArchiveID)
 	if errors.Is(err, index.ErrNotFound) {
 		return "", nil

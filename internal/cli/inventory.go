@@ -63,7 +63,6 @@ func (t *stocktaking) run(ctx context.Context) (err error) {
 	if t.of, t.ix, err = t.open(ctx, t.vault); err != nil {
 		return err
 	}
-	defer t.ix.Close()
 	if t.output != "" && t.output != "-" {
 		if t.output, err = t.target(t.output, t.vault+"-inventory."+strings.ToLower(t.format)); err != nil {
 			return err

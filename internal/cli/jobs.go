@@ -93,7 +93,6 @@ func jobListCommand(p Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer ix.Close()
 		list := []jobDocument{}
 		for j, err := range s.client.Jobs(ctx, vault, glacier.JobFilter{}) {
 			if err != nil {

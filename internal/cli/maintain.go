@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/moraine-archive/moraine/internal/config"
@@ -166,8 +165,6 @@ func (o *taskOutput) end(ctx context.Context, t daemon.Task, err error) error {
 	}
 	return nil
 }
-
-func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 // summary is the last line of a task.
 func summary(task string, r daemon.Result) string {

@@ -164,7 +164,6 @@ func (s *session) abort(ctx context.Context, vault string, args []string) error 
 	if err != nil {
 		return err
 	}
-	defer ix.Close()
 	ids, err := s.toAbort(ctx, vault, args)
 	if err != nil {
 		return err

@@ -43,7 +43,6 @@ With Amazon a vault can be deleted only after the next inventory, which is taken
 		if err != nil {
 			return err
 		}
-		defer ix.Close()
 		j := &purge{deletions: deletions{session: s, ix: ix, vault: args[0], parallel: max(*parallel, 1), meter: newMeter(p.Stderr)}, v: v}
 		if *dryRun {
 			return j.preview(ctx)

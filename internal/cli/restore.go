@@ -78,7 +78,6 @@ func (s *session) restore(ctx context.Context, o *restoreOptions, vault, pattern
 	if err != nil {
 		return err
 	}
-	defer ix.Close()
 	if _, err := s.known(ctx, ix, v, o.inventory); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func onVaults(p Process, cmd *cobra.Command, run func(context.Context, *session,
 		if err != nil {
 			return err
 		}
+		defer s.close()
 		err = run(cmd.Context(), s, args)
 		if errors.Is(err, index.ErrDamaged) {
 			return s.discard(err)
@@ -140,6 +141,12 @@ func (s *session) index(ctx context.Context, v *glacier.Vault) (*index.Index, er
 	return ix, nil
 }
 
+func (s *session) close() {
+	for _, ix := range s.opened {
+		ix.Close()
+	}
+}
+
 // discard moves damaged indexes out of the way.
 func (s *session) discard(err error) error {
 	for _, ix := range s.opened {
@@ -160,5 +167,14 @@ func accountOf(arn string) string {
 	return ""
 }
 
-// say prints talk to standard error.
-func (o output) say(format string, args ...any) { fmt.Fprintf(o.Stderr, format+"\n", args...) }
+// inVault completes a command that works on what a vault has.
+func inVault(p Process, cmd *cobra.Command, run func(ctx context.Context, s *session, vault string, args []string) error) *cobra.Command {
+	vault := new(string)
+	text(cmd, vault, "vault", "name of the vault")
+	return onVaults(p, cmd, func(ctx context.Context, s *session, args []string) error {
+		if *vault == "" {
+			return usage(cmd, errors.New("--vault is missing"))
+		}
+		return run(ctx, s, *vault, args)
+	})
+}

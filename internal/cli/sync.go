@@ -108,7 +108,6 @@ func (s *session) sync(ctx context.Context, o *syncOptions, dir, vault string) e
 	if err != nil {
 		return err
 	}
-	defer ix.Close()
 	known, err := s.known(ctx, ix, v, o.inventory)
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/moraine-archive/moraine/glacier/transfer"
@@ -85,27 +84,6 @@ func (o *uploadOptions) describe(path string) (string, error) {
 	return names.Plain(path)
 }
 
-// byteSize is the size of parts as a flag.
-type byteSize int64
-
-func (b *byteSize) Set(s string) error {
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n < 1<<20 || n > 4<<30 || n&(n-1) != 0 {
-		return errors.New("it is not a MiB times a power of two, up to 4GiB")
-	}
-	*b = byteSize(n)
-	return nil
-}
-
-func (b *byteSize) String() string {
-	if *b == 0 {
-		return ""
-	}
-	return size(int64(*b))
-}
-
-func (b *byteSize) Type() string { return "size" }
-
 // uploadDocument is what became of a file, for scripts.
 type uploadDocument struct {
 	File        string `json:"file"`
@@ -137,7 +115,6 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 		return err
 	}
 	u.ix = ix
-	defer ix.Close()
 	if u.known, err = ix.State(ctx); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -53,25 +52,6 @@ func accountFlag(cmd *cobra.Command, without string) *string {
 }
 
 const onlyAccount = "the only one"
-
-// text adds a flag with a text that is not empty: an empty one comes from a variable that is not set.
-func text(cmd *cobra.Command, into *string, name, usage string) {
-	cmd.Flags().Var((*someText)(into), name, usage)
-}
-
-// someText is the value of such a flag (pflag.Value).
-type someText string
-
-func (t *someText) Set(s string) error {
-	if s == "" {
-		return errors.New("it is empty")
-	}
-	*t = someText(s)
-	return nil
-}
-
-func (t *someText) String() string { return string(*t) }
-func (t *someText) Type() string   { return "string" }
 
 // principalDocument is a new user or role for scripts.
 type principalDocument struct {

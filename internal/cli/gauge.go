@@ -2,102 +2,13 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
-	"unicode/utf8"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
 )
-
-// view shows how far a transfer is: with a line that changes on a terminal, with a line from time to time in a pipe. A nil view shows nothing.
-type view struct {
-	out  io.Writer
-	name string // of what is transferred
-	bars *mpb.Progress
-	bar  *mpb.Bar
-
-	mu sync.Mutex
-	g  gauge // guarded by mu
-
-	// Of lines in a pipe, guarded by mu.
-	lastLine time.Time
-	lastPart int64 // tenths that were done
-}
-
-// watch begins to show a transfer. With --json it shows nothing.
-func (s *session) watch(name string) *view {
-	if s.asJSON {
-		return nil
-	}
-	v := &view{out: s.Stderr, name: printable(name)}
-	if isTerminal(s.Stderr) {
-		v.bars = mpb.New(mpb.WithOutput(s.Stderr), mpb.WithRefreshRate(200*time.Millisecond))
-		v.bar = v.bars.MustAdd(0, mpb.BarFillerFunc(func(w io.Writer, st decor.Statistics) error {
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			_, err := io.WriteString(w, v.g.line(v.name, st.AvailableWidth, time.Now()))
-			return err
-		}), mpb.BarFillerTrim())
-	}
-	return v
-}
-
-// show is told of every event.
-func (v *view) show(e transfer.Event) {
-	if v == nil {
-		return
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	now := time.Now()
-	begun := v.g.event(e, now)
-	if v.bar != nil {
-		return
-	}
-	tenth := int64(0)
-	if e.Total > 0 {
-		tenth = 10 * e.Done / e.Total
-	}
-	switch {
-	case begun && e.Phase != transfer.Waiting && e.Phase != transfer.Completing && (e.Phase != transfer.Hashing || e.Total >= worthALine):
-		v.lastLine, v.lastPart = now, tenth
-		fmt.Fprintln(v.out, v.g.beginning(v.name))
-	case !begun && v.due(tenth, now):
-		v.lastLine, v.lastPart = now, tenth
-		fmt.Fprintln(v.out, v.g.line(v.name, 0, now))
-	}
-}
-
-// worthALine is from which size on it is said that a file is read.
-const worthALine = 64 << 20
-
-// due reports whether it is time for another line in a pipe: each tenth, but not every moment, and each ten seconds.
-func (v *view) due(tenth int64, now time.Time) bool {
-	since := now.Sub(v.lastLine)
-	return v.g.e.Phase != transfer.Waiting && (since >= 10*time.Second || since >= time.Second && tenth > v.lastPart) && !v.lastLine.IsZero()
-}
-
-// job is told how a job is that is waited for.
-func (v *view) job(j *glacier.Job) {
-	if v == nil || j.Completed {
-		return
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	first := v.g.job == nil || v.g.job.ID != j.ID
-	v.g.job = j
-	if now := time.Now(); v.bar == nil && (first || now.Sub(v.lastLine) >= 10*time.Minute) {
-		v.lastLine = now
-		fmt.Fprintf(v.out, "%s: %s\n", v.name, waitingFor(j, now)[0])
-	}
-}
 
 // waitingFor says what is waited for, and since when: in full, and shorter and shorter.
 func waitingFor(j *glacier.Job, now time.Time) []string {
@@ -116,15 +27,6 @@ func waitingFor(j *glacier.Job, now time.Time) []string {
 		"waiting, " + since,
 		"waiting",
 	}
-}
-
-// end takes the line away, so that something can be printed.
-func (v *view) end() {
-	if v == nil || v.bar == nil {
-		return
-	}
-	v.bar.Abort(true)
-	v.bars.Wait()
 }
 
 // gauge is how far a transfer is, and how fast it goes.
@@ -303,31 +205,3 @@ func runeColumns(r rune) int {
 	}
 	return 2
 }
-
-// printable makes of a text that came from anywhere one that cannot do anything to a terminal, and has one line.
-func printable(text string) string {
-	if utf8.ValidString(text) && strings.IndexFunc(text, unprintable) < 0 {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if unprintable(r) {
-			fmt.Fprintf(&b, "\\u%04x", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func unprintable(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
-
-// start is the beginning of an id, long enough to tell it from others.
-func start(id string) string {
-	if len(id) <= startLength {
-		return id
-	}
-	return id[:startLength]
-}
-
-const startLength = 16

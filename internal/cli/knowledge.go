@@ -10,7 +10,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/index"
 )
 
-// open returns a vault and what is known of it here. The caller closes the index.
+// open returns a vault and what is known of it here.
 func (s *session) open(ctx context.Context, vault string) (*glacier.Vault, *index.Index, error) {
 	v, err := s.vault(ctx, vault)
 	if err != nil {
