@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/moraine-archive/moraine/internal/enginetest"
 )
 
 // epoch is when tests happen.
@@ -24,6 +26,33 @@ const account = "123456789012"
 
 // worker in the environment makes the test binary a process that works on the catalogue at that path.
 const worker = "CATALOGUE_TEST_PATH"
+
+// inDatabase in the environment has the tests run in PostgreSQL; its value is of no account.
+const inDatabase = "CATALOGUE_TEST_POSTGRES"
+
+// TestPostgres runs all other tests of this package again, in PostgreSQL.
+func TestPostgres(t *testing.T) {
+	if os.Getenv(inDatabase) != "" {
+		return // this is that run
+	}
+	enginetest.Database(t) // or the reason why not
+	args := []string{"-test.v=" + fmt.Sprint(testing.Verbose()), "-test.timeout=10m"}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), inDatabase+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("in PostgreSQL: %v\n%s", err, out)
+	} else if testing.Verbose() {
+		t.Logf("%s", out)
+	}
+}
+
+// onlySQLite skips a test that is about the file of SQLite.
+func onlySQLite(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv(inDatabase) != "" {
+		t.Skip("not for PostgreSQL: " + why)
+	}
+}
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(worker); path != "" {
@@ -52,7 +81,19 @@ func openPath(t testing.TB, path string) *DB {
 
 func openNew(t testing.TB) *DB {
 	t.Helper()
-	return openPath(t, filepath.Join(t.TempDir(), "catalogue.db"))
+	if os.Getenv(inDatabase) == "" {
+		return openPath(t, filepath.Join(t.TempDir(), "catalogue.db"))
+	}
+	db, err := OpenPostgres(t.Context(), fmt.Sprintf("%s&pool_max_conns=%d", enginetest.Database(t), readers), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return db
 }
 
 func update(t testing.TB, db *DB, fn func(*Tx) error) {
@@ -156,7 +197,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 // A step of the schema that fails leaves nothing of itself.
 func TestFailedMigrationIsRolledBack(t *testing.T) {
 	db := openNew(t)
-	err := apply(t.Context(), db.writer, 99, "schema/sqlite/0001_initial.sql")
+	err := apply(t.Context(), db.writer, 99, "schema/"+db.engine.name+"/0001_initial.sql")
 	if err == nil || !strings.Contains(err.Error(), "accounts") {
 		t.Fatalf("the first step again: %v, want an error of the first table, which exists", err)
 	}
@@ -200,6 +241,7 @@ func TestOpenOddPaths(t *testing.T) {
 
 // TestPragmas holds what durability rests on: synchronous=FULL (2) makes every commit in WAL mode safe before it returns.
 func TestPragmas(t *testing.T) {
+	onlySQLite(t, "it has none")
 	db := openNew(t)
 	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
 		for of, run := range map[string]func(context.Context, func(*Tx) error) error{"writer": db.Update, "reader": db.View} {
@@ -284,6 +326,7 @@ func rival(t *testing.T, db *DB) *sql.DB {
 // TestUpdateRunsAgain lets the engine say «busy» inside a change, as it does when another process writes: what the change did
 // is undone, and it runs again.
 func TestUpdateRunsAgain(t *testing.T) {
+	onlySQLite(t, "TestNodesInConflict is")
 	for _, times := range []int{1, maxAttempts - 1, maxAttempts} {
 		db := openNew(t)
 		other := rival(t, db)
@@ -317,6 +360,7 @@ func TestUpdateRunsAgain(t *testing.T) {
 }
 
 func TestUpdateWaitsForAnotherConnection(t *testing.T) {
+	onlySQLite(t, "TestNodesInConflict is")
 	db := openNew(t)
 	other := rival(t, db)
 	lock, err := other.Conn(t.Context())

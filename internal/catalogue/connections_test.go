@@ -79,6 +79,7 @@ func TestViewWaitsForAConnection(t *testing.T) {
 
 // A query may be run again while its rows are being read.
 func TestQueryWithinItself(t *testing.T) {
+	onlySQLite(t, "a connection has one query at a time, and nothing needs more")
 	db := openNew(t)
 	var want []string
 	for i := range 3 {
@@ -161,6 +162,7 @@ func TestAViewIsInterrupted(t *testing.T) {
 
 // TestAConnectionInDoubtIsNotUsedAgain holds that a connection gives way to a new one when its transactions do not begin or end as they should.
 func TestAConnectionInDoubtIsNotUsedAgain(t *testing.T) {
+	onlySQLite(t, "TestAServerThatRestarts is")
 	db := openNew(t)
 	limit := func() (n int64) { // tells one connection from the next
 		update(t, db, func(tx *Tx) (err error) {

@@ -11,6 +11,9 @@ import (
 
 // Copy writes a consistent copy of the catalogue, as it is at one moment, to a file that is empty or missing. The catalogue can be used meanwhile. The caller syncs the file.
 func (db *DB) Copy(ctx context.Context, path string) error {
+	if db.engine != inSQLite {
+		return db.copyInto(ctx, path)
+	}
 	conn, err := sql.Open("sqlite", db.source)
 	if err != nil {
 		return err
@@ -22,9 +25,26 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 	return nil
 }
 
+// copyInto is Copy from another engine: the copy is a catalogue in SQLite, as every copy is.
+func (db *DB) copyInto(ctx context.Context, path string) error {
+	to, err := OpenSQLite(ctx, path)
+	if err == nil {
+		_, err = Transfer(ctx, db, to, func(Transferred) {})
+		err = errors.Join(err, to.Checkpoint(ctx), to.Close()) // the last connection empties the log into the file
+	}
+	if err != nil {
+		return fmt.Errorf("copy the catalogue to %s: %w", path, err)
+	}
+	return nil
+}
+
 // Size returns the length of the catalogue in bytes. Who opened its file to ask would drop the engine's locks on it by closing it again (fcntl(2)).
 func (db *DB) Size(ctx context.Context) (size int64, err error) {
 	err = db.View(ctx, func(tx *Tx) error {
+		if db.engine == inPostgres {
+			size, err = scalar[int64](tx, `SELECT pg_database_size(current_database())`)
+			return err
+		}
 		pages, err := scalar[int64](tx, `PRAGMA page_count`)
 		if err != nil {
 			return err
@@ -38,6 +58,9 @@ func (db *DB) Size(ctx context.Context) (size int64, err error) {
 
 // Checkpoint writes the log into the file, as far as nobody reads what was there before. What cannot be read of either is no error: it stays as it is.
 func (db *DB) Checkpoint(ctx context.Context) error {
+	if db.engine != inSQLite {
+		return nil // the server's
+	}
 	conn, err := sql.Open("sqlite", db.source)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package catalogue
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 )
@@ -10,10 +11,26 @@ import (
 //go:embed schema
 var schemas embed.FS // read only
 
+// migrateAlone is migrate while no other node does it.
+func migrateAlone(ctx context.Context, writer *connections) error {
+	if writer.engine.lock == "" {
+		return migrate(ctx, writer)
+	}
+	c, _, err := writer.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close() // and the lock goes with it, if unlock fails
+	if err := c.run(writer.engine.lock); err != nil {
+		return err
+	}
+	return errors.Join(migrate(ctx, writer), c.run(writer.engine.unlock))
+}
+
 // migrate brings the schema up to date: it runs the numbered files that were not run yet, in their order, each in a
 // transaction of its own. There is no way back.
 func migrate(ctx context.Context, writer *connections) error {
-	files, err := fs.Glob(schemas, "schema/sqlite/*.sql") // sorted by name
+	files, err := fs.Glob(schemas, "schema/"+writer.engine.name+"/*.sql") // sorted by name
 	if err != nil {
 		return err
 	}
@@ -48,8 +65,8 @@ func apply(ctx context.Context, writer *connections, version int64, file string)
 		if err != nil || done > 0 {
 			return err
 		}
-		if err := tx.exec(string(text)); err != nil {
-			return err
+		if _, err := tx.conn.conn.ExecContext(tx.brief, string(text)); err != nil { // not prepared, for it is many statements
+			return tx.note(err)
 		}
 		return tx.exec(`INSERT INTO schema_version (version) VALUES ($1)`, version)
 	})

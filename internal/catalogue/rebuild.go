@@ -1,6 +1,9 @@
 package catalogue
 
-import "time"
+import (
+	"database/sql"
+	"time"
+)
 
 // A catalogue is made again from what is on the medium: StartRebuild; AddFound for every record; IndexFound; then what makes rows of them; FinishRebuild.
 // Rows that the catalogue has, from a copy, stay as far as the medium does not contradict them.
@@ -42,14 +45,17 @@ func (tx *Tx) run(statements ...string) error {
 
 // StartRebuild makes room for what is found, and forgets what the medium knows better, or nobody knows any more: jobs.
 func (tx *Tx) StartRebuild() error {
+	if tx.conn == nil {
+		return sql.ErrTxDone
+	}
 	return tx.run(
 		`DROP TABLE IF EXISTS found`,
 		`DROP TABLE IF EXISTS known`,
 		`DROP TABLE IF EXISTS known_parts`,
 		`DROP TABLE IF EXISTS gone`,
-		`CREATE TABLE found (place TEXT NOT NULL PRIMARY KEY, what TEXT NOT NULL, account_id TEXT NOT NULL, vault TEXT NOT NULL, archive_id TEXT NOT NULL,
+		tx.conn.engine.ddl(`CREATE TABLE found (place TEXT NOT NULL PRIMARY KEY, what TEXT NOT NULL, account_id TEXT NOT NULL, vault TEXT NOT NULL, archive_id TEXT NOT NULL,
 			upload_id TEXT NOT NULL, first BIGINT NOT NULL, part_size BIGINT NOT NULL, description TEXT NOT NULL, created_at BIGINT NOT NULL,
-			size BIGINT NOT NULL, tree_hash BLOB NOT NULL, skew BIGINT NOT NULL)`,
+			size BIGINT NOT NULL, tree_hash BLOB NOT NULL, skew BIGINT NOT NULL)`),
 		`CREATE TABLE known AS SELECT `+archiveColumns+` FROM archives`,
 		`CREATE INDEX known_archives ON known (archive_id)`,
 		`CREATE INDEX known_places ON known (place)`,

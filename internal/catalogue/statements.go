@@ -4,9 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Tx is a transaction. It is valid only within the closure it was given to, for one goroutine at a time.
@@ -19,7 +16,7 @@ type Tx struct {
 }
 
 // statement returns the prepared statement of a text, if it may run: get is statement or borrow.
-func (tx *Tx) statement(query string, get func(*connection, string) (*sql.Stmt, error)) (*sql.Stmt, error) {
+func (tx *Tx) statement(ctx context.Context, query string, get func(*connection, context.Context, string) (*sql.Stmt, error)) (*sql.Stmt, error) {
 	if tx.conn == nil {
 		return nil, sql.ErrTxDone
 	}
@@ -29,26 +26,30 @@ func (tx *Tx) statement(query string, get func(*connection, string) (*sql.Stmt, 
 	if err := tx.ctx.Err(); err != nil {
 		return nil, err
 	}
-	s, err := get(tx.conn, query)
+	s, err := get(tx.conn, ctx, query)
 	return s, tx.note(err)
 }
 
 // note returns err. If it is one of those after which the engine may have rolled back the transaction, no other statement runs: it
 // would be a transaction by itself, and stay.
 func (tx *Tx) note(err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code()&0xff != sqlite3.SQLITE_CONSTRAINT {
+	if err != nil && !tx.conn.engine.harmless(err) {
 		tx.failed = err
 	}
 	return err
 }
 
 func (tx *Tx) execute(query string, args []any) (sql.Result, error) {
-	s, err := tx.statement(query, (*connection).statement)
+	if tx.conn == nil {
+		return nil, sql.ErrTxDone
+	}
+	ctx, cancel := tx.conn.bound(tx.brief)
+	defer cancel()
+	s, err := tx.statement(ctx, query, (*connection).statement)
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.ExecContext(tx.brief, args...)
+	result, err := s.ExecContext(ctx, args...)
 	return result, tx.note(err)
 }
 
@@ -71,12 +72,17 @@ func (tx *Tx) execOne(query string, args ...any) error {
 
 // scan reads the only row of a query, ErrNotFound if there is none.
 func (tx *Tx) scan(columns []any, query string, args ...any) error {
-	return tx.scanIn(tx.brief, columns, query, args)
+	if tx.conn == nil {
+		return sql.ErrTxDone
+	}
+	ctx, cancel := tx.conn.bound(tx.brief)
+	defer cancel()
+	return tx.scanIn(ctx, columns, query, args)
 }
 
 // scanIn is scan in one of the contexts of the transaction.
 func (tx *Tx) scanIn(ctx context.Context, columns []any, query string, args []any) error {
-	s, err := tx.statement(query, (*connection).statement)
+	s, err := tx.statement(ctx, query, (*connection).statement)
 	if err != nil {
 		return err
 	}
@@ -115,7 +121,7 @@ func scalar[T any](tx *Tx, query string, args ...any) (v T, err error) {
 
 // each gives every row of a query to fn, one at a time.
 func each[T any, R record[T]](tx *Tx, fn func(T) error, query string, args ...any) error {
-	s, err := tx.statement(query, (*connection).borrow)
+	s, err := tx.statement(tx.long, query, (*connection).borrow)
 	if err != nil {
 		return err
 	}

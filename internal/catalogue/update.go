@@ -3,11 +3,13 @@ package catalogue
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"runtime/debug"
-
-	"github.com/moraine-archive/moraine/internal/group"
+	"time"
 )
 
 // change is a call of Update.
@@ -19,11 +21,6 @@ type change struct {
 
 // largestGroup bounds how long the first change of a group waits for the others.
 const largestGroup = 256
-
-// ShareCommits sets how many changes share a commit at most, in place of largestGroup. It is for the start, before anything is changed.
-func (db *DB) ShareCommits(limit int) {
-	db.changes = group.New(db.commit, func(*change) int { return 1 }, limit)
-}
 
 // maxAttempts bounds how often a closure is run when the engine asks for it to be run again.
 const maxAttempts = 5
@@ -45,35 +42,27 @@ func (db *DB) commit(changes []*change) {
 		changes = db.together(changes)
 	}
 	for _, c := range changes {
-		c.err = insist(func() error {
-			return db.writer.change(context.Background(), c.run, db.finish)
-		})
+		c.err = db.insist(c.run)
 	}
 }
 
-// together runs changes in one transaction, each in a savepoint. It returns those that have not happened and are to run by themselves: one for
-// which the engine was busy, or all of them if it was not a single one that failed, or the whole transaction went with it.
+// together runs changes in one transaction, each in a savepoint. It returns those that have not happened and are to run by themselves: one that
+// was in conflict, or all of them if it was not a single one that failed, or the whole transaction went with it.
 func (db *DB) together(changes []*change) (rest []*change) {
-	committing := false
-	err := insist(func() error {
-		committing = false
-		return db.writer.change(context.Background(), func(conn *connection) error {
-			for _, c := range changes {
-				if err := c.runInSavepoint(conn); err != nil {
-					return err
-				}
+	err := db.insist(func(conn *connection) error {
+		for _, c := range changes {
+			if err := c.runInSavepoint(conn); err != nil {
+				return err
 			}
-			return nil
-		}, func(conn *connection) error {
-			committing = true
-			return db.finish(conn)
-		})
+		}
+		return nil
 	})
-	if err != nil && !committing && !busy(err) {
+	var commit *commitError
+	if err != nil && !errors.As(err, &commit) && !db.engine.again(err) && !db.engine.lost(err) {
 		return changes
 	}
 	for _, c := range changes {
-		if busy(c.err) {
+		if db.engine.again(c.err) {
 			rest = append(rest, c)
 		} else {
 			c.err = cmp.Or(c.err, err)
@@ -82,15 +71,52 @@ func (db *DB) together(changes []*change) (rest []*change) {
 	return rest
 }
 
-// insist runs fn again while the engine is busy.
-func insist(fn func() error) error {
-	var err error
-	for range maxAttempts {
-		if err = fn(); !busy(err) {
+// commitError is a failure of a commit, of which nobody knows what became.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return e.err.Error() }
+func (e *commitError) Unwrap() error { return e.err }
+
+// insist runs fn in a transaction and commits it: again while the engine asks for that, and while it is away, as long as it is sure that nothing has happened.
+func (db *DB) insist(fn func(*connection) error) error {
+	deadline := time.Now().Add(db.engine.patience)
+	for attempt := 1; ; attempt++ {
+		err := db.attempt(fn)
+		var commit *commitError
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errAborted), db.engine.again(err): // it has not happened
+		case errors.As(err, &commit), !db.engine.lost(err):
 			return err
 		}
+		if attempt >= maxAttempts && !time.Now().Before(deadline) {
+			return fmt.Errorf("the catalogue stays busy: %w", err)
+		}
+		if db.engine.patience > 0 { // others are in the way: not all at the same moment again
+			time.Sleep(mathrand.N(time.Millisecond << min(attempt, 8)))
+		}
 	}
-	return fmt.Errorf("the catalogue stays busy: %w", err)
+}
+
+// attempt runs fn in a transaction and commits it.
+func (db *DB) attempt(fn func(*connection) error) error {
+	c, err := db.writer.begin(context.Background())
+	if err != nil {
+		return err
+	}
+	defer db.writer.end(c)
+	if err := fn(c); err != nil {
+		return err
+	}
+	token := ""
+	if db.engine.remembers {
+		token = rand.Text()
+		if err := c.noteCommit(db.node, token); err != nil {
+			return errors.Join(c.within(), err)
+		}
+	}
+	return db.finish(c, token)
 }
 
 // run runs the change in the transaction of a connection. The statements are not interrupted when the change's context ends, for
@@ -153,18 +179,77 @@ func (db *DB) FailCommits(decide func() CommitFault) {
 
 var errCommitFault = errors.New("the commit fails, as a test wants it") // read only
 
-// finish commits the transaction of a connection, or does what FailCommits asks for.
-func (db *DB) finish(conn *connection) error {
+// finish commits the transaction of a connection, or does what FailCommits asks for. The token is what the transaction has noted of itself, if the engine remembers.
+func (db *DB) finish(conn *connection, token string) error {
 	fault := CommitWorks
 	if decide := db.commitFault.Load(); decide != nil {
 		fault = (*decide)()
 	}
+	var err error
 	switch fault {
 	case CommitFails:
 		conn.rollback()
-		return errCommitFault
+		err = errCommitFault
 	case CommitFailsAfter:
-		return cmp.Or(conn.commit(), errCommitFault)
+		err = cmp.Or(conn.commit(), errCommitFault)
+	default:
+		err = db.commitOnce(conn, token)
 	}
-	return conn.commit()
+	if err != nil {
+		return &commitError{err}
+	}
+	return nil
+}
+
+// errAborted is that a transaction whose commit had no answer did not happen.
+var errAborted = errors.New("the transaction did not happen, and can be run again") // read only
+
+// commitOnce commits a transaction. If the connection is lost in this moment, it asks what became of it, where the engine can tell.
+func (db *DB) commitOnce(conn *connection, token string) error {
+	err := conn.commit()
+	if err == nil || token == "" || !db.engine.lost(err) {
+		return err
+	}
+	conn.spoilt = true
+	last, asked := db.lastCommit()
+	switch {
+	case asked != nil:
+		return errors.Join(err, asked)
+	case last == token:
+		return nil
+	}
+	return errors.Join(errAborted, err)
+}
+
+// noteCommit notes in a transaction that it is the last of its node. Numbers of transactions would not do: a server that crashed gives them to others.
+func (c *connection) noteCommit(node, token string) error {
+	ctx, cancel := c.bound(context.Background())
+	defer cancel()
+	s, err := c.statement(ctx, `INSERT INTO commits (node, token, at) VALUES ($1, $2, $3) ON CONFLICT (node) DO UPDATE SET token = excluded.token`)
+	if err == nil {
+		_, err = s.ExecContext(ctx, node, token, time.Now().UnixMilli())
+	}
+	return err
+}
+
+// lastCommit returns what the last transaction of this node has noted. It changes the row, and so waits for a commit that is still under way in the server.
+func (db *DB) lastCommit() (token string, err error) {
+	deadline := time.Now().Add(db.engine.patience)
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		token, err = db.askLastCommit()
+		if err == nil || !db.engine.lost(err) && !db.engine.again(err) || time.Now().After(deadline) {
+			return token, noRow(err)
+		}
+		time.Sleep(wait)
+	}
+}
+
+func (db *DB) askLastCommit() (token string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), db.engine.statement)
+	defer cancel()
+	err = db.writer.db.QueryRowContext(ctx, `UPDATE commits SET token = token WHERE node = $1 RETURNING token`, db.node).Scan(&token)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound // the first of this node has not happened
+	}
+	return token, err
 }

@@ -182,10 +182,13 @@ func TestTheEngineRollsBack(t *testing.T) {
 		"a full disk":           {fill, "full"},
 		"a full disk, unheeded": {func(tx *Tx) error { fill(tx); return nil }, "full"},
 		"a full disk, and more": {func(tx *Tx) error { return errors.Join(fill(tx), tx.InsertVault(account, "stray", epoch)) }, "full"},
-		"a rollback":            {func(tx *Tx) error { return tx.exec(`ROLLBACK`) }, "no transaction"},
+		"a rollback":            {func(tx *Tx) error { return tx.exec(`ROLLBACK`) }, "transaction"},
 		"a rollback, an error":  {func(tx *Tx) error { return errors.Join(tx.exec(`ROLLBACK`), errRefused) }, "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if test.want == "full" {
+				onlySQLite(t, "its disk is the server's")
+			}
 			synctest.Test(t, func(t *testing.T) {
 				db := openNew(t)
 				runs := 0
@@ -250,6 +253,7 @@ func TestFailCommits(t *testing.T) {
 
 // A change for which the engine is busy leaves its group and runs again.
 func TestABusyChangeRunsAgainByItself(t *testing.T) {
+	onlySQLite(t, "TestNodesInConflict is")
 	synctest.Test(t, func(t *testing.T) {
 		db := openNew(t)
 		other := rival(t, db)
@@ -270,6 +274,7 @@ func TestABusyChangeRunsAgainByItself(t *testing.T) {
 
 // While another process does not let go of the lock, a group gives up as a change by itself does.
 func TestAGroupStaysBusy(t *testing.T) {
+	onlySQLite(t, "TestAServerThatRestarts is")
 	db := openNew(t)
 	update(t, db, func(tx *Tx) error { return tx.exec(`PRAGMA busy_timeout = 0`) })
 	lock, err := rival(t, db).Conn(t.Context())
@@ -283,7 +288,7 @@ func TestAGroupStaysBusy(t *testing.T) {
 	group := []*change{{ctx: t.Context(), fn: inserts("a").fn}, {ctx: t.Context(), fn: inserts("b").fn}}
 	db.commit(group)
 	for _, c := range group {
-		if !busy(c.err) || !strings.Contains(c.err.Error(), "stays busy") {
+		if !inSQLite.again(c.err) || !strings.Contains(c.err.Error(), "stays busy") {
 			t.Errorf("a change gives %v", c.err)
 		}
 	}

@@ -1,0 +1,72 @@
+package catalogue
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/moraine-archive/moraine/internal/group"
+)
+
+// engine is what differs between the engines: everything but the SQL text.
+type engine struct {
+	name   string // of the directory with its schema
+	driver string // of database/sql
+	change string // the statement that begins a transaction that writes
+	view   string // the same for one that reads
+	// again reports whether a transaction did not happen because of what others did at that moment, and is to be run again.
+	again func(error) bool
+	// lost reports whether the connection to the engine is gone, or could not be had.
+	lost func(error) bool
+	// harmless reports whether a transaction is still of use after an error of a statement.
+	harmless func(error) bool
+	// ddl is a statement that makes a table, with the engine's types.
+	ddl func(string) string
+	// within reports whether a connection of the driver is in a transaction that can be committed. Nil: its commit fails otherwise.
+	within func(driverConn any) bool
+	// remembers says that the commits of a node are noted (table commits): an answer can be lost on a network.
+	remembers bool
+	// lock and unlock let one node at a time bring the schema up to date. Empty: the engine's transactions do.
+	lock, unlock string
+	// patience is how long a transaction waits for an engine that is away, and runs again.
+	patience time.Duration
+	// statement bounds a single statement. Zero: nothing does.
+	statement time.Duration
+}
+
+// open makes the pools of an engine and brings the schema up to date.
+func (e *engine) open(ctx context.Context, writes, reads string, limit int) (*DB, error) {
+	db := &DB{engine: e, source: writes, node: rand.Text()}
+	db.ShareCommits(largestGroup)
+	var err error
+	if db.writer, err = open(e, writes, e.change, 1); err != nil {
+		return nil, err
+	}
+	if db.reader, err = open(e, reads, e.view, limit); err != nil {
+		db.writer.close()
+		return nil, err
+	}
+	if err := patiently(ctx, e, func() error { return migrateAlone(ctx, db.writer) }); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Open opens the catalogue that a text names: sqlite:PATH or postgres://... (Open of package catalogue's engines say more).
+func Open(ctx context.Context, source string) (*DB, error) {
+	if path, ok := strings.CutPrefix(source, "sqlite:"); ok {
+		return OpenSQLite(ctx, path)
+	}
+	if IsPostgres(source) {
+		return OpenPostgres(ctx, source, "")
+	}
+	return nil, fmt.Errorf("the catalogue %q is neither sqlite:PATH nor postgres://...", source)
+}
+
+// ShareCommits sets how many changes share a commit at most, in place of largestGroup. It is for the start, before anything is changed.
+func (db *DB) ShareCommits(limit int) {
+	db.changes = group.New(db.commit, func(*change) int { return 1 }, limit)
+}
