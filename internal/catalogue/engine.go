@@ -26,6 +26,8 @@ type engine struct {
 	ddl func(string) string
 	// within reports whether a connection of the driver is in a transaction that can be committed. Nil: its commit fails otherwise.
 	within func(driverConn any) bool
+	// now is an expression for the engine's time in milliseconds, so that the clocks of the nodes are of no account.
+	now string
 	// remembers says that the commits of a node are noted (table commits): an answer can be lost on a network.
 	remembers bool
 	// lock and unlock let one node at a time bring the schema up to date. Empty: the engine's transactions do.

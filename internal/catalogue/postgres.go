@@ -27,6 +27,7 @@ var inPostgres = &engine{ // read only
 		c, ok := conn.(*stdlib.Conn)
 		return ok && c.Conn().PgConn().TxStatus() == 'T' // a commit of one that has failed rolls back and says that all is well
 	},
+	now:       `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint`,
 	remembers: true,
 	lock:      `SELECT pg_advisory_lock(7310579622541516645)`, // a number of our own
 	unlock:    `SELECT pg_advisory_unlock(7310579622541516645)`,

@@ -21,6 +21,7 @@ var inSQLite = &engine{ // read only
 		return !errors.As(err, &e) || e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
 	},
 	lost: func(error) bool { return false },
+	now:  `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
 	ddl:  func(text string) string { return text },
 }
 

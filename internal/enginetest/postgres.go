@@ -1,5 +1,3 @@
-// Package enginetest starts the engines that Moraine can run on, for tests: a PostgreSQL and S3 servers. One of each serves all tests of a process, and
-// ends with it, however it ends.
 package enginetest
 
 import (
@@ -26,17 +24,17 @@ type Postgres struct {
 	as   []string // the beginning of a command that runs as a user who is not root
 }
 
+// errNoPostgres is that there is none on this machine.
+var errNoPostgres = errors.New("it is not installed: scripts/setup-servers says why") // read only
+
 // postgres is the one of this process.
 var postgres = sync.OnceValues(func() (*Postgres, error) { return startPostgres("fsync = off") }) // read only
-
-// errMissing is that a program is not installed.
-var errMissing = errors.New("it is not installed: scripts/setup-servers says why")
 
 // Database makes an empty database and returns its URI. Without a PostgreSQL on the machine the test is skipped.
 func Database(t testing.TB) string {
 	t.Helper()
 	p, err := postgres()
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, errNoPostgres) {
 		t.Skipf("PostgreSQL: %v", err)
 	}
 	if err != nil {
@@ -49,7 +47,7 @@ func Database(t testing.TB) string {
 func NewPostgres(t testing.TB) *Postgres {
 	t.Helper()
 	p, err := startPostgres()
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, errNoPostgres) {
 		t.Skipf("PostgreSQL: %v", err)
 	}
 	if err != nil {
@@ -182,7 +180,7 @@ func postgresPrograms() (string, error) {
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
-		return "", errors.Join(errMissing, err)
+		return "", errors.Join(errNoPostgres, err)
 	}
 	return filepath.Dir(found[len(found)-1]), nil
 }
@@ -194,7 +192,7 @@ func (p *Postgres) unroot() error {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return fmt.Errorf("%w: there is no user postgres, and root cannot run it", errMissing)
+		return fmt.Errorf("%w: there is no user postgres, and root cannot run it", errNoPostgres)
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)

@@ -1,9 +1,8 @@
--- What one node at a time does, and which one until when. A lease that has ended may be taken by another node; fence grows with each that takes it, so
--- that who has lost it without knowing changes nothing any more.
+-- What one node at a time does, and until when. The holder is a name for this time: who has lost a lease without knowing it changes nothing any more. Times are
+-- those of the engine.
 CREATE TABLE leases (
   name   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
   holder TEXT COLLATE "C" NOT NULL,
-  fence  BIGINT NOT NULL,
   until  BIGINT NOT NULL
 );
 
@@ -11,5 +10,5 @@ CREATE TABLE leases (
 CREATE TABLE commits (
   node  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
   token TEXT COLLATE "C" NOT NULL,
-  at    BIGINT NOT NULL -- when the node was started
+  at    BIGINT NOT NULL -- of its first transaction
 );

@@ -1,0 +1,35 @@
+package catalogue
+
+import (
+	"errors"
+	"time"
+)
+
+// Shared reports whether several nodes may work on the catalogue at once.
+func (db *DB) Shared() bool { return db.engine == inPostgres }
+
+// TakeLease gives a lease to a holder for a while. It reports whether it is free: nobody has it, or who had it did not renew it in time.
+func (tx *Tx) TakeLease(name, holder string, long time.Duration) (bool, error) {
+	now := tx.conn.engine.now
+	_, err := scalar[string](tx, `INSERT INTO leases (name, holder, until) VALUES ($1, $2, `+now+` + $3)
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE leases.until <= `+now+` RETURNING holder`, name, holder, long.Milliseconds())
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// RenewLease lets a holder keep a lease for a while from now. ErrNotFound: another has it.
+func (tx *Tx) RenewLease(name, holder string, long time.Duration) error {
+	return tx.execOne(`UPDATE leases SET until = `+tx.conn.engine.now+` + $3 WHERE name = $1 AND holder = $2`, name, holder, long.Milliseconds())
+}
+
+// HoldsLease reports whether nobody has taken a lease from a holder, also if it has run out.
+func (tx *Tx) HoldsLease(name, holder string) (bool, error) {
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM leases WHERE name = $1 AND holder = $2)`, name, holder)
+}
+
+// EndLease gives a lease back, if the holder has it.
+func (tx *Tx) EndLease(name, holder string) error {
+	return tx.exec(`DELETE FROM leases WHERE name = $1 AND holder = $2`, name, holder)
+}
