@@ -78,7 +78,7 @@ func last(args []string, n int) string {
 
 func (d *downloading) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&d.force, "force", false, "replace the file if it exists")
-	cmd.Flags().IntVar(&d.parallel, "parallel", 4, "how many ranges are fetched at a time")
+	atOnce(cmd, &d.parallel, "parallel", 4, mostParallel, "how many ranges are fetched at a time")
 }
 
 // downloadDocument is what was fetched, for scripts.

@@ -95,6 +95,24 @@ func (b *byteSize) String() string {
 
 func (b *byteSize) Type() string { return "size" }
 
+// atOnce adds a flag for how many things are done at once, and has it checked before the command runs.
+func atOnce(cmd *cobra.Command, n *int, name string, usual, most int, what string) {
+	cmd.Flags().IntVar(n, name, usual, what)
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if *n < 1 || *n > most {
+			return usage(cmd, fmt.Errorf("--%s %d is not from 1 to %d", name, *n, most))
+		}
+		if before != nil {
+			return before(cmd, args)
+		}
+		return nil
+	}
+}
+
+// What --parallel and --jobs take at most: more is a slip, or does harm.
+const mostParallel, mostJobs = 100, 10_000
+
 // tierFlag is a tier as a flag.
 type tierFlag string
 

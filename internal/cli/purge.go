@@ -37,13 +37,14 @@ With Amazon a vault can be deleted only after the next inventory, which is taken
 	}
 	confirmed := confirmFlag(cmd)
 	dryRun := cmd.Flags().Bool("dry-run", false, "only say what is there")
-	parallel := cmd.Flags().Int("parallel", 16, "how many deletions at once")
+	var parallel int
+	atOnce(cmd, &parallel, "parallel", 16, mostParallel, "how many deletions at once")
 	return onVaults(p, cmd, func(ctx context.Context, s *session, args []string) error {
 		v, ix, err := s.open(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		j := &purge{deletions: deletions{session: s, ix: ix, vault: args[0], parallel: max(*parallel, 1), meter: newMeter(p.Stderr)}, v: v}
+		j := &purge{deletions: deletions{session: s, ix: ix, vault: args[0], parallel: parallel, meter: newMeter(p.Stderr)}, v: v}
 		if *dryRun {
 			return j.preview(ctx)
 		}

@@ -19,13 +19,13 @@ import (
 
 // restoreOptions are the flags of restore.
 type restoreOptions struct {
-	tier                                           string
+	tier                                           tierFlag
 	yes, dryRun, allVersions, overwrite, inventory bool
 	jobs, parallel                                 int
 }
 
 func restoreCommand(p Process) *cobra.Command {
-	o := &restoreOptions{}
+	o := &restoreOptions{tier: glacier.Standard}
 	cmd := &cobra.Command{
 		Use:   "restore VAULT [PATTERN] DIR",
 		Short: "Fetch files of a vault to a directory",
@@ -43,18 +43,15 @@ When it was interrupted, run it again: jobs and parts of files that are there ar
 		return arguments("VAULT", "DIR")(cmd, args)
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.tier, "tier", glacier.Standard, "Expedited, Standard or Bulk")
+	f.Var(&o.tier, "tier", "Expedited, Standard or Bulk: how soon, and for how much")
 	f.BoolVar(&o.yes, "yes", false, "do what the plan says: retrievals cost money with Amazon")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only print the plan")
 	f.BoolVar(&o.allVersions, "all-versions", false, "also older archives of a path, with the time of their upload behind the name")
 	f.BoolVar(&o.overwrite, "overwrite", false, "replace files that are there with other contents")
 	f.BoolVar(&o.inventory, "inventory", false, "get an inventory first: hours with Amazon, a moment with Moraine")
-	f.IntVar(&o.jobs, "jobs", 100, "how many retrieval jobs at once")
-	f.IntVar(&o.parallel, "parallel", 4, "how many downloads at once")
+	atOnce(cmd, &o.jobs, "jobs", 100, mostJobs, "how many retrieval jobs at once")
+	atOnce(cmd, &o.parallel, "parallel", 4, mostParallel, "how many downloads at once")
 	return onVaults(p, cmd, func(ctx context.Context, s *session, args []string) error {
-		if took[o.tier] == "" {
-			return usage(cmd, fmt.Errorf("--tier %q is not Expedited, Standard or Bulk", o.tier))
-		}
 		pattern := ""
 		if len(args) == 3 {
 			pattern = args[1]
@@ -67,7 +64,7 @@ When it was interrupted, run it again: jobs and parts of files that are there ar
 }
 
 // took is how long jobs take, as Amazon publishes it.
-var took = map[string]string{ // read only
+var took = map[tierFlag]string{ // read only
 	glacier.Expedited: "1 to 5 minutes",
 	glacier.Standard:  "3 to 5 hours",
 	glacier.Bulk:      "5 to 12 hours",
@@ -85,7 +82,7 @@ func (s *session) restore(ctx context.Context, o *restoreOptions, vault, pattern
 	if err := r.plan(ctx, pattern); err != nil {
 		return err
 	}
-	r.done.Plan = planDocument{Files: int64(len(r.wanted)), Bytes: r.bytes, Tier: o.tier, Takes: took[o.tier]}
+	r.done.Plan = planDocument{Files: int64(len(r.wanted)), Bytes: r.bytes, Tier: string(o.tier), Takes: took[o.tier]}
 	if !s.asJSON || !o.yes {
 		r.sayPlan(pattern)
 	}

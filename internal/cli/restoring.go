@@ -74,9 +74,9 @@ func (r *restoring) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.slots = semaphore.NewWeighted(int64(max(r.parallel, 1)))
+	r.slots = semaphore.NewWeighted(int64(r.parallel))
 	g, within := errgroup.WithContext(ctx)
-	g.SetLimit(max(r.jobs, 1))
+	g.SetLimit(r.jobs)
 	for _, w := range r.wanted {
 		if within.Err() != nil {
 			break
@@ -175,7 +175,7 @@ func (r *restoring) fetch(ctx context.Context, w wanted, jobs []glacier.Job) err
 			}
 		}
 	}
-	down := &transfer.Downloader{Client: &retriever{r.client, r, listed}, Tier: r.tier, Description: "moraine", KeepExisting: !r.overwrite}
+	down := &transfer.Downloader{Client: &retriever{r.client, r, listed}, Tier: string(r.tier), Description: "moraine", KeepExisting: !r.overwrite}
 	job, err := down.Retrieve(ctx, r.vault, w.id, nil)
 	if len(jobs) > 0 && errors.Is(err, glacier.ErrNotFound) { // the job has expired
 		job, err = down.Retrieve(ctx, r.vault, w.id, nil)

@@ -50,7 +50,7 @@ Symbolic links, special files and empty files are skipped: an archive has at lea
 	f.BoolVar(&o.remove, "delete", false, "delete archives of files that are gone")
 	f.BoolVar(&o.removeOld, "delete-old", false, "delete archives that are not the newest of their file")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "a pattern of paths that are left out, like '*.tmp' or 'cache/'; may be given several times")
-	f.IntVar(&o.parallel, "parallel", 4, "how many files at once")
+	atOnce(cmd, &o.parallel, "parallel", 4, mostParallel, "how many files at once")
 	f.BoolVar(&o.inventory, "inventory", false, "get an inventory first: hours with Amazon, a moment with Moraine")
 	return onVaults(p, cmd, func(ctx context.Context, s *session, args []string) error {
 		if err := o.compile(); err != nil {
@@ -61,7 +61,6 @@ Symbolic links, special files and empty files are skipped: an archive has at lea
 }
 
 func (o *syncOptions) compile() error {
-	o.parallel = max(o.parallel, 1)
 	for _, text := range o.exclude {
 		p, err := index.Compile(text)
 		if err != nil || text == "" {

@@ -46,7 +46,7 @@ already, as far as it is known on this machine, is not uploaded again: one of th
 	f := cmd.Flags()
 	f.BoolVar(&o.again, "again", false, "upload also what is in the vault already")
 	f.Var(&o.partSize, "part-size", "size of the parts, like 64MiB: a MiB times a power of two, up to 4GiB (default: by the size of the file, at least 16MiB)")
-	f.IntVar(&o.parallel, "parallel", 4, "how many parts are sent at a time")
+	atOnce(cmd, &o.parallel, "parallel", 4, mostParallel, "how many parts are sent at a time")
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {
 		if err := o.check(args); err != nil {
 			return usage(cmd, err)
@@ -67,8 +67,6 @@ func (o *uploadOptions) check(files []string) error {
 		return errors.New("--name, --description and --resume are for one FILE")
 	case o.name != "" && o.description != "":
 		return errors.New("--name and --description exclude each other")
-	case o.parallel < 1 || o.parallel > 100:
-		return fmt.Errorf("--parallel %d is not from 1 to 100", o.parallel)
 	}
 	return nil
 }
