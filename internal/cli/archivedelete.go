@@ -20,7 +20,7 @@ func archiveDeleteCommand(p Process) *cobra.Command {
 means all. Before anything is deleted it is made sure that every argument means something.`,
 		Example: `  moraine archive delete --vault photos 2016.tar --dry-run
   moraine archive delete --vault photos 2016.tar`,
-		Args: atLeast("ID or NAME"),
+		Args: arguments("ID or NAME..."),
 	}
 	dryRun := cmd.Flags().Bool("dry-run", false, "say what would be deleted, and do nothing")
 	allVersions := cmd.Flags().Bool("all-versions", false, "delete all versions of a name")

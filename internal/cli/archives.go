@@ -91,7 +91,7 @@ PATTERN selects names as a shell does: * and ? within a directory, ** across dir
 		Example: `  moraine archive list --vault photos
   moraine archive list --vault photos '2016/**'
   moraine archive list --vault photos --json | jq -r '.[].archive_id'`,
-		Args: atMost(1),
+		Args: arguments("[PATTERN]"),
 	}
 	long := cmd.Flags().Bool("long", false, "print whole ids")
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {

@@ -114,6 +114,13 @@ func group(cmd *cobra.Command, args []string) error {
 
 func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
+// below puts commands below one that only has them.
+func below(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	parent.Args, parent.RunE = group, help
+	parent.AddCommand(commands...)
+	return parent
+}
+
 // load reads the configuration of a command.
 func load(cmd *cobra.Command, p Process) (config.Config, error) {
 	c, err := config.Load(cmd.Flags(), p.Environ)
@@ -129,11 +136,4 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-// below puts commands below one that only has them.
-func below(parent *cobra.Command, commands ...*cobra.Command) *cobra.Command {
-	parent.Args, parent.RunE = group, help
-	parent.AddCommand(commands...)
-	return parent
 }

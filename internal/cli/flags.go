@@ -11,34 +11,20 @@ import (
 	"github.com/moraine-archive/moraine/glacier"
 )
 
-// arguments is the check for a number of arguments with a name for each.
+// arguments is the check for a number of arguments with a name for each: "[NAME]" may be missing, "NAME..." is one or more.
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < len(names) {
-			return usage(cmd, fmt.Errorf("%s is missing", names[len(args)]))
+		for i, name := range names {
+			name, several := strings.CutSuffix(name, "...")
+			switch {
+			case i < len(args) && several:
+				return nil
+			case i >= len(args) && !strings.HasPrefix(name, "["):
+				return usage(cmd, fmt.Errorf("%s is missing", name))
+			}
 		}
 		if len(args) > len(names) {
 			return usage(cmd, fmt.Errorf("%q is one argument too many", args[len(names)]))
-		}
-		return nil
-	}
-}
-
-// atLeast is the check for one argument or more.
-func atLeast(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return usage(cmd, fmt.Errorf("%s is missing", name))
-		}
-		return nil
-	}
-}
-
-// atMost is the check for arguments of which there need be none.
-func atMost(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usage(cmd, fmt.Errorf("%q is one argument too many", args[n]))
 		}
 		return nil
 	}

@@ -26,7 +26,7 @@ func hashCommand(p Process) *cobra.Command {
 		Long: `Print the SHA-256 tree hash of files, which is what the service calls the checksum of an archive, and their plain SHA-256. - is standard input. No server is
 asked.`,
 		Example: "  moraine hash 2016.tar\n  tar c photos | moraine hash -",
-		Args:    atLeast("FILE"),
+		Args:    arguments("FILE..."),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -200,15 +200,11 @@ func jobOutputCommand(p Process) *cobra.Command {
 		Long: `Fetch what a job offers to a file, or with - to standard output; it is waited for if it is not done. Without FILE it is the name of the archive, in the current directory. The same as
 moraine download --job.`,
 		Example: "  moraine job output --vault photos JOB\n  moraine job output --vault photos JOB - | tar x",
+		Args:    arguments("JOB", "[FILE]"),
 	}
 	d.flags(cmd)
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {
-		switch {
-		case len(args) == 0:
-			return usage(cmd, errors.New("JOB is missing"))
-		case len(args) > 2:
-			return usage(cmd, fmt.Errorf("%q is one argument too many", args[2]))
-		case s.asJSON && last(args, 2) == "-":
+		if s.asJSON && last(args, 2) == "-" {
 			return usage(cmd, errors.New("with - and --json both would go to standard output"))
 		}
 		d.session, d.vault, d.args = s, vault, args

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/moraine-archive/moraine/glacier"
 )
 
 // lockDocument is a lock for scripts.
@@ -90,15 +92,9 @@ func lockCompleteCommand(p Process) *cobra.Command {
 }
 
 func lockAbortCommand(p Process) *cobra.Command {
-	return inVault(p, &cobra.Command{
+	return taking(p, &cobra.Command{
 		Use:     "abort",
 		Short:   "Take a lock off a vault that is not completed",
 		Example: "  moraine lock abort --vault evidence",
-		Args:    arguments(),
-	}, func(ctx context.Context, s *session, vault string, _ []string) error {
-		if _, err := s.client.AbortVaultLock(ctx, vault); err != nil {
-			return err
-		}
-		return s.done(map[string]string{"vault": vault, "state": "aborted"}, "The vault %s has no lock.", vault)
-	})
+	}, (*glacier.Client).AbortVaultLock, "aborted", "The vault %s has no lock.")
 }

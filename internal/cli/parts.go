@@ -43,7 +43,7 @@ func partsListCommand(p Process) *cobra.Command {
 		Long: `List the uploads of a vault that are not complete: date, the beginning of the id, how many parts and bytes the service has, the size of the parts, and name. With UPLOAD, list its parts with
 their tree hashes. The service keeps such uploads until they are completed or aborted; moraine upload goes on with one when it is given the same file.`,
 		Example: "  moraine parts list --vault photos\n  moraine parts list --vault photos UPLOAD --json",
-		Args:    atMost(1),
+		Args:    arguments("[UPLOAD]"),
 	}
 	long := cmd.Flags().Bool("long", false, "print whole ids")
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/moraine-archive/moraine/glacier"
 )
 
 // document reads a JSON document from a file, or from standard input if the name is -.
@@ -82,15 +84,9 @@ func accessPolicySetCommand(p Process) *cobra.Command {
 }
 
 func accessPolicyRemoveCommand(p Process) *cobra.Command {
-	return inVault(p, &cobra.Command{
+	return taking(p, &cobra.Command{
 		Use:     "remove",
 		Short:   "Remove the access policy of a vault",
 		Example: "  moraine policy remove --vault photos",
-		Args:    arguments(),
-	}, func(ctx context.Context, s *session, vault string, _ []string) error {
-		if _, err := s.client.DeleteVaultAccessPolicy(ctx, vault); err != nil {
-			return err
-		}
-		return s.done(map[string]string{"vault": vault, "state": "removed"}, "The vault %s has no access policy.", vault)
-	})
+	}, (*glacier.Client).DeleteVaultAccessPolicy, "removed", "The vault %s has no access policy.")
 }

@@ -50,6 +50,29 @@ func onVaults(p Process, cmd *cobra.Command, run func(context.Context, *session,
 	return cmd
 }
 
+// inVault completes a command that works on what a vault has.
+func inVault(p Process, cmd *cobra.Command, run func(ctx context.Context, s *session, vault string, args []string) error) *cobra.Command {
+	vault := new(string)
+	text(cmd, vault, "vault", "name of the vault")
+	return onVaults(p, cmd, func(ctx context.Context, s *session, args []string) error {
+		if *vault == "" {
+			return usage(cmd, errors.New("--vault is missing"))
+		}
+		return run(ctx, s, *vault, args)
+	})
+}
+
+// taking completes a command that takes something off a vault.
+func taking(p Process, cmd *cobra.Command, take func(*glacier.Client, context.Context, string) (*glacier.Response, error), state, said string) *cobra.Command {
+	cmd.Args = arguments()
+	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, _ []string) error {
+		if _, err := take(s.client, ctx, vault); err != nil {
+			return err
+		}
+		return s.done(map[string]string{"vault": vault, "state": state}, said, vault)
+	})
+}
+
 func newSession(cmd *cobra.Command, p Process) (*session, error) {
 	text := func(name string) string {
 		v, _ := cmd.Flags().GetString(name) // every command has it
@@ -165,16 +188,4 @@ func accountOf(arn string) string {
 		return parts[4]
 	}
 	return ""
-}
-
-// inVault completes a command that works on what a vault has.
-func inVault(p Process, cmd *cobra.Command, run func(ctx context.Context, s *session, vault string, args []string) error) *cobra.Command {
-	vault := new(string)
-	text(cmd, vault, "vault", "name of the vault")
-	return onVaults(p, cmd, func(ctx context.Context, s *session, args []string) error {
-		if *vault == "" {
-			return usage(cmd, errors.New("--vault is missing"))
-		}
-		return run(ctx, s, *vault, args)
-	})
 }

@@ -42,7 +42,7 @@ func tagSetCommand(p Process) *cobra.Command {
 		Use:     "set KEY=VALUE...",
 		Short:   "Give a vault tags, or other values",
 		Example: "  moraine tag set --vault photos owner=ann year=2016",
-		Args:    atLeast("KEY=VALUE"),
+		Args:    arguments("KEY=VALUE..."),
 	}
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {
 		tags := map[string]string{}
@@ -72,7 +72,7 @@ func tagRemoveCommand(p Process) *cobra.Command {
 		Short:   "Remove tags of a vault",
 		Long:    "Remove tags of a vault. Those that it does not have are no error.",
 		Example: "  moraine tag remove --vault photos owner year",
-		Args:    atLeast("KEY"),
+		Args:    arguments("KEY..."),
 	}, func(ctx context.Context, s *session, vault string, args []string) error {
 		for keys := range slices.Chunk(args, tagsAtOnce) {
 			if _, err := s.client.RemoveTagsFromVault(ctx, vault, keys...); err != nil {

@@ -61,15 +61,9 @@ func topicSetCommand(p Process) *cobra.Command {
 }
 
 func topicRemoveCommand(p Process) *cobra.Command {
-	return inVault(p, &cobra.Command{
+	return taking(p, &cobra.Command{
 		Use:     "remove",
 		Short:   "Have nobody told of jobs of a vault",
 		Example: "  moraine notification remove --vault photos",
-		Args:    arguments(),
-	}, func(ctx context.Context, s *session, vault string, _ []string) error {
-		if _, err := s.client.DeleteVaultNotifications(ctx, vault); err != nil {
-			return err
-		}
-		return s.done(map[string]string{"vault": vault, "state": "removed"}, "Nobody is told of jobs of the vault %s.", vault)
-	})
+	}, (*glacier.Client).DeleteVaultNotifications, "removed", "Nobody is told of jobs of the vault %s.")
 }

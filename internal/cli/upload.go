@@ -38,7 +38,7 @@ already, as far as it is known on this machine, is not uploaded again: one of th
 		Example: `  moraine upload --vault photos 2016.tar 2017.tar
   moraine upload --vault photos --description "holidays, the good ones" best.tar
   tar c photos | moraine upload --vault photos --name photos.tar -`,
-		Args: atLeast("FILE"),
+		Args: arguments("FILE..."),
 	}
 	text(cmd, &o.description, "description", "description of the archive, in place of the path: up to 1,024 printable ASCII characters (one FILE)")
 	text(cmd, &o.name, "name", "name of the archive, in place of the path (one FILE, or standard input)")
