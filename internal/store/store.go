@@ -6,6 +6,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -62,6 +63,19 @@ type Store interface {
 
 	Close() error
 }
+
+// Cold is a Store whose payloads may be where they cannot be read at once.
+type Cold interface {
+	Store
+	// PutWarm is Put for what must be readable at any moment.
+	PutWarm(ctx context.Context, kind Kind, label []byte, payload *treehash.Stream) (Extent, error)
+	// Warm asks for payloads to be made readable, as soon as a tier promises, and reports whether all of them are: for long enough to
+	// be read. It may be called again and again. Until then to open one is ErrCold.
+	Warm(ctx context.Context, tier string, at ...Place) (ready bool, err error)
+}
+
+// ErrCold says that a payload is where it cannot be read before it was asked for.
+var ErrCold = errors.New("the payload is where it cannot be read at once, and has to be made readable first") // read only
 
 // Volumes is a Store that keeps its records in volumes: pieces that are verified, and compacted, one at a time.
 type Volumes interface {

@@ -1,0 +1,263 @@
+package objects
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+)
+
+// bucket speaks to the server about one bucket. Keys are those below the prefix of the store.
+type bucket struct {
+	client *s3.Client
+	name   string
+	prefix string // ends with a slash, or is empty
+}
+
+// Figures of speaking to a server.
+const (
+	attempts     = 5                // of a request; the SDK waits longer before each
+	longestWait  = 5 * time.Second  // between two of them
+	longestReply = 10 * time.Minute // until an answer begins: a server may copy GiBs to complete an upload
+	longestStall = time.Minute      // between two bytes of a body
+	connections  = 256              // that are kept open
+	defaultPlace = "us-east-1"      // region, when nobody names one
+)
+
+func openBucket(ctx context.Context, o Options) (*bucket, error) {
+	load := []func(*config.LoadOptions) error{}
+	if o.Region != "" {
+		load = append(load, config.WithRegion(o.Region))
+	}
+	if o.Credentials != nil {
+		load = append(load, config.WithCredentialsProvider(o.Credentials))
+	}
+	c, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, fmt.Errorf("the AWS configuration: %w", err)
+	}
+	if c.Region == "" {
+		c.Region = defaultPlace
+	}
+	client := s3.NewFromConfig(c, func(s *s3.Options) {
+		if o.Endpoint != "" {
+			s.BaseEndpoint = aws.String(o.Endpoint)
+		}
+		s.UsePathStyle = o.PathStyle
+		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // other people's servers do not know the checksums of AWS
+		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		s.DisableLogOutputChecksumValidationSkipped = true
+		s.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxAttempts, r.MaxBackoff = attempts, longestWait })
+		s.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = longestReply
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+		})
+	})
+	b := &bucket{client: client, name: o.Bucket, prefix: strings.Trim(o.Prefix, "/")}
+	if b.prefix != "" {
+		b.prefix += "/"
+	}
+	return b, b.check(ctx, o.Endpoint)
+}
+
+// check makes sure that there is a bucket that can be used.
+func (b *bucket) check(ctx context.Context, endpoint string) error {
+	_, err := b.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
+	if endpoint == "" {
+		endpoint = "AWS"
+	}
+	switch status := statusOf(err); {
+	case err == nil:
+		return nil
+	case status == http.StatusNotFound:
+		return fmt.Errorf("there is no bucket %q at %s: %w", b.name, endpoint, err)
+	case status == http.StatusForbidden:
+		return fmt.Errorf("%s does not let these credentials use the bucket %q: %w", endpoint, b.name, err)
+	default:
+		return fmt.Errorf("ask %s for the bucket %q: %w", endpoint, b.name, err)
+	}
+}
+
+func (b *bucket) key(key string) *string  { return aws.String(b.prefix + key) }
+func (b *bucket) below(key string) string { return strings.TrimPrefix(key, b.prefix) }
+
+// put writes an object with one request. Repeated, it does the same: no two objects have one name.
+func (b *bucket) put(ctx context.Context, key string, body []byte, class string) error {
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.name, Key: b.key(key), Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))), StorageClass: types.StorageClass(class),
+	})
+	return b.failed("write", key, err)
+}
+
+// delete deletes an object. That there is none is no error.
+func (b *bucket) delete(ctx context.Context, key string) error {
+	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.key(key)})
+	if isMissing(err) {
+		return nil
+	}
+	return b.failed("delete", key, err)
+}
+
+// head is what is known of an object without its bytes.
+type head struct {
+	size     int64
+	modified time.Time
+	class    string
+	restore  string // x-amz-restore
+}
+
+// head asks for an object. The error is fs.ErrNotExist, wrapped, if there is none.
+func (b *bucket) head(ctx context.Context, key string) (head, error) {
+	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: b.key(key)})
+	if isMissing(err) {
+		return head{}, b.missing(ctx, key, err)
+	}
+	if err != nil {
+		return head{}, b.failed("ask for", key, err)
+	}
+	return head{aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified), string(out.StorageClass), aws.ToString(out.Restore)}, nil
+}
+
+// missing makes sure that it is the object that is missing, and not the bucket: the answer to HEAD has no body that could say so. A bucket that is
+// not there, for a while, must never look like one from which everything was removed.
+func (b *bucket) missing(ctx context.Context, key string, err error) error {
+	out, again := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: b.key(key), Range: aws.String("bytes=0-0")})
+	switch {
+	case again == nil:
+		out.Body.Close()
+		return fmt.Errorf("ask for %s: it is there and it is not: %w", *b.key(key), err)
+	case isMissing(again):
+		return fmt.Errorf("there is no object %s in bucket %s: %w", *b.key(key), b.name, fs.ErrNotExist)
+	}
+	return b.failed("ask for", key, again)
+}
+
+// exists reports whether there is an object.
+func (b *bucket) exists(ctx context.Context, key string) (bool, error) {
+	_, err := b.head(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// read reads a whole object of up to limit bytes.
+func (b *bucket) read(ctx context.Context, key string, limit int64) ([]byte, error) {
+	r, err := b.stream(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if r.end > limit {
+		return nil, fmt.Errorf("object %s has %d bytes, more than %d", *b.key(key), r.end, limit)
+	}
+	all := make([]byte, r.end)
+	return all, r.fill(all)
+}
+
+// failed says what could not be done with which object.
+func (b *bucket) failed(what, key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if isMissing(err) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return fmt.Errorf("%s object %s in bucket %s: %w", what, *b.key(key), b.name, err)
+}
+
+// isMissing reports whether a server said that there is no such object.
+func isMissing(err error) bool {
+	switch codeOf(err) {
+	case "NoSuchKey", "NotFound":
+		return true
+	case "":
+		return statusOf(err) == http.StatusNotFound
+	}
+	return false
+}
+
+// codeOf returns the code of an answer that is an error, "" if there is none.
+func codeOf(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// statusOf returns the status of an answer that is an error, 0 if there is none.
+func statusOf(err error) int {
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}
+
+// listed is an object in a list.
+type listed struct {
+	key      string // below the prefix
+	size     int64
+	modified time.Time
+}
+
+// lister lists objects, in the order of their keys.
+type lister struct {
+	ctx    context.Context
+	b      *bucket
+	pages  *s3.ListObjectsV2Paginator
+	page   []types.Object
+	last   string
+	peeked *listed
+}
+
+// list lists the objects whose keys begin so.
+func (b *bucket) list(ctx context.Context, prefix string) *lister {
+	return &lister{ctx: ctx, b: b, pages: s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: b.key(prefix)})}
+}
+
+// peek returns the object that next will return, nil at the end.
+func (l *lister) peek() (*listed, error) {
+	if l.peeked != nil {
+		return l.peeked, nil
+	}
+	for len(l.page) == 0 {
+		if !l.pages.HasMorePages() {
+			return nil, nil
+		}
+		out, err := l.pages.NextPage(l.ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the objects in bucket %s: %w", l.b.name, err)
+		}
+		l.page = out.Contents
+	}
+	o := l.page[0]
+	l.page = l.page[1:]
+	key := aws.ToString(o.Key)
+	if key <= l.last {
+		return nil, fmt.Errorf("the server lists the objects in bucket %s out of order: %q behind %q", l.b.name, key, l.last)
+	}
+	l.last = key
+	l.peeked = &listed{l.b.below(key), aws.ToInt64(o.Size), aws.ToTime(o.LastModified)}
+	return l.peeked, nil
+}
+
+// next returns the next object, nil at the end.
+func (l *lister) next() (*listed, error) {
+	o, err := l.peek()
+	l.peeked = nil
+	return o, err
+}
