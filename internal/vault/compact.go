@@ -61,7 +61,14 @@ func (s *Service) worthCompacting(v store.Volume) bool {
 func (s *Service) compact(ctx context.Context, volumes store.Volumes, v store.Volume, pace func(context.Context, int) error) (store.Compacted, error) {
 	s.moving.Lock()
 	defer s.moving.Unlock()
-	c, err := volumes.Compact(ctx, v.Name, store.Compaction{Pace: pace, Fate: s.fate, Refers: s.refersInto, Moved: s.moved})
+	var c store.Compacted
+	err := s.leased(ctx, leaseMoving, func(ctx context.Context, l *lease) (err error) {
+		c, err = volumes.Compact(ctx, v.Name, store.Compaction{
+			Pace: pace, Fate: s.fate, Refers: s.refersInto,
+			Moved: func(ctx context.Context, moves []store.Moved) ([]store.Place, error) { return s.moved(ctx, l, moves) },
+		})
+		return err
+	})
 	for _, d := range c.Damaged {
 		s.log.Error("a volume cannot be compacted: a record in it is damaged", "volume", v.Name, "place", d.Place, "label", string(d.Label), "error", d.Err)
 	}
@@ -81,9 +88,13 @@ func (s *Service) refersInto(ctx context.Context, volume string) (refers bool, e
 }
 
 // moved makes the rows of records that were moved refer to their new places. It returns the new places of those that nothing refers to any more.
-func (s *Service) moved(ctx context.Context, moves []store.Moved) (stale []store.Place, err error) {
+// A node that has lost its lease moves nothing: another may have swept the copies away.
+func (s *Service) moved(ctx context.Context, l *lease, moves []store.Moved) (stale []store.Place, err error) {
 	err = s.rows.Update(ctx, func(tx *catalogue.Tx) error {
 		stale = nil // the closure may run again
+		if err := l.check(tx); err != nil {
+			return err
+		}
 		for _, m := range moves {
 			if m.Fate != store.Move {
 				if err := tx.MoveOrphan(string(m.From), string(m.To)); err != nil {

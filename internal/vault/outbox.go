@@ -74,7 +74,19 @@ const subject = "Notification From Amazon Glacier Service"
 
 // Deliver sends the messages that are due. What cannot be sent is tried again later, and given up after a time. It returns when the next one is due, the zero time if none
 // is waiting. A topic whose target is slow, or does not answer, keeps others waiting for no longer than a turn. One call at a time.
-func (s *Service) Deliver(ctx context.Context, send func(context.Context, notify.Notice) error) (time.Time, error) {
+func (s *Service) Deliver(ctx context.Context, send func(context.Context, notify.Notice) error) (next time.Time, err error) {
+	waiting, err := s.nextNotice(ctx)
+	if err != nil || waiting.IsZero() || waiting.After(s.now()) {
+		return waiting, err // without a lease, for that is the rule
+	}
+	err = s.leased(ctx, leaseNotices, func(ctx context.Context, _ *lease) (err error) {
+		next, err = s.deliverDue(ctx, send)
+		return err
+	})
+	return next, err
+}
+
+func (s *Service) deliverDue(ctx context.Context, send func(context.Context, notify.Notice) error) (time.Time, error) {
 	for {
 		due, err := s.dueNotices(ctx)
 		if err != nil {

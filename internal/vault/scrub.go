@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
@@ -33,6 +34,18 @@ func (s *Service) Scrub(ctx context.Context, in Inspection) (Scrubbed, error) {
 		return Scrubbed{}, ErrScrubbing
 	}
 	defer s.scrubbing.Unlock()
+	var done Scrubbed
+	err := s.leased(ctx, leaseScrub, func(ctx context.Context, _ *lease) (err error) {
+		done, err = s.scrub(ctx, volumes, in)
+		return err
+	})
+	if errors.Is(err, ErrElsewhere) {
+		err = fmt.Errorf("%w: %w", ErrScrubbing, err)
+	}
+	return done, err
+}
+
+func (s *Service) scrub(ctx context.Context, volumes store.Volumes, in Inspection) (Scrubbed, error) {
 	number, err := s.beginScrub(ctx)
 	if err != nil {
 		return Scrubbed{}, err

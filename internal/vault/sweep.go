@@ -21,9 +21,17 @@ type Swept struct {
 
 // Sweep removes records that no row refers to: what an interrupted request left. It spares what is younger than the longest request, whose
 // row may be on its way. A complete record it spares for much longer, from when it was first found so: it can be an archive, if the catalogue is an old copy put back.
-func (s *Service) Sweep(ctx context.Context) (Swept, error) {
+func (s *Service) Sweep(ctx context.Context) (swept Swept, err error) {
 	s.moving.Lock()
 	defer s.moving.Unlock()
+	err = s.leased(ctx, leaseMoving, func(ctx context.Context, l *lease) (err error) {
+		swept, err = s.sweep(ctx, l)
+		return err
+	})
+	return swept, err
+}
+
+func (s *Service) sweep(ctx context.Context, l *lease) (Swept, error) {
 	var swept Swept
 	var orphans []store.Place
 	began := s.now()
@@ -46,6 +54,9 @@ func (s *Service) Sweep(ctx context.Context) (Swept, error) {
 			return err
 		case fate != store.Drop:
 			return nil
+		}
+		if err := s.held(ctx, l); err != nil { // another node may have begun to move records
+			return err
 		}
 		s.log.Info("a record that nothing refers to is removed", "place", x.Place, "label", string(x.Label))
 		swept.Removed++

@@ -71,8 +71,39 @@ func (s *Service) nextDue(ctx context.Context, kind JobKind) (next time.Time, er
 	return next, err
 }
 
-// finishJob makes the output of a job, if it has one of its own, and ends the job.
+// finishJob makes the output of a job, if it has one of its own, and ends the job. Several nodes may finish the same retrieval: one of them does. An inventory is
+// written by one.
 func (s *Service) finishJob(ctx context.Context, j catalogue.Job) error {
+	if j.Action != inventoryRetrieval {
+		return s.completeJob(ctx, j)
+	}
+	err := s.leased(ctx, "inventory "+j.ID, func(ctx context.Context, _ *lease) error {
+		done, err := s.hasEnded(ctx, j)
+		if err != nil || done {
+			return err
+		}
+		return s.completeJob(ctx, j)
+	})
+	if errors.Is(err, ErrElsewhere) {
+		return nil
+	}
+	return err
+}
+
+// hasEnded reports whether another node has ended a job meanwhile.
+func (s *Service) hasEnded(ctx context.Context, j catalogue.Job) (ended bool, err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		now, err := tx.Job(j.VaultID, j.ID, s.now())
+		ended = errors.Is(err, catalogue.ErrNotFound) || err == nil && now.Status != catalogue.InProgress
+		if errors.Is(err, catalogue.ErrNotFound) {
+			err = nil
+		}
+		return err
+	})
+	return ended, err
+}
+
+func (s *Service) completeJob(ctx context.Context, j catalogue.Job) error {
 	if j.Action == inventoryRetrieval {
 		ref, err := s.refOf(ctx, j.VaultID)
 		if errors.Is(err, catalogue.ErrNotFound) {
@@ -199,6 +230,18 @@ func (s *Service) TakeInventories(ctx context.Context) error {
 // Release removes the bytes that nothing needs any more. What cannot be removed now stays on the list and keeps nothing else from going, but
 // tombstones: what one of them stands against may be what could not be removed.
 func (s *Service) Release(ctx context.Context) error {
+	var some []catalogue.Released
+	err := s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+		some, err = tx.Released(catalogue.Released{}, 1)
+		return err
+	})
+	if err != nil || len(some) == 0 {
+		return err
+	}
+	return s.leased(ctx, leaseReleases, func(ctx context.Context, _ *lease) error { return s.removeReleased(ctx) })
+}
+
+func (s *Service) removeReleased(ctx context.Context) error {
 	var failed error
 	for last := (catalogue.Released{}); ; {
 		var list []catalogue.Released

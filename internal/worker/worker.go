@@ -37,6 +37,7 @@ type Pace func(ctx context.Context, n int) error
 const (
 	idle       = time.Minute      // between looks when nothing is due and nobody pokes
 	retryAfter = 5 * time.Second  // after a failure
+	elsewhere  = 2 * time.Second  // when another node does it: that ends, or the node does
 	firstSweep = 10 * time.Minute // after the start, so that a restart is not slowed by it
 	firstCopy  = time.Minute      // of the catalogue after the start, if it is due
 )
@@ -71,7 +72,10 @@ func (w *Worker) loop(ctx context.Context, wake <-chan struct{}, step func(conte
 		case <-timer.C:
 		}
 		wait, err := step(ctx)
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case errors.Is(err, vault.ErrElsewhere):
+			wait = elsewhere
+		case err != nil && ctx.Err() == nil:
 			w.Log.Error("upkeep failed and will be tried again", "error", err, "after", retryAfter)
 			wait = retryAfter
 		}
@@ -131,7 +135,7 @@ func (w *Worker) every(ctx context.Context, first, interval time.Duration, do fu
 
 // failed logs an error, unless the worker is to stop.
 func (w *Worker) failed(ctx context.Context, what string, err error) {
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, vault.ErrElsewhere) {
 		w.Log.Error(what+" failed and will be tried again", "error", err)
 	}
 }
@@ -139,6 +143,9 @@ func (w *Worker) failed(ctx context.Context, what string, err error) {
 // sweep removes what interrupted requests left.
 func (w *Worker) sweep(ctx context.Context) {
 	found, err := w.Service.Sweep(ctx)
+	if errors.Is(err, vault.ErrElsewhere) {
+		return
+	}
 	w.failed(ctx, "the sweep", err)
 	w.Log.Info("sweep", "records", found.Records, "removed", found.Removed, "bytes", found.Bytes)
 	if found.Orphans > 0 {
