@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
@@ -19,15 +21,12 @@ func (s *Store) Remove(ctx context.Context, at ...store.Place) error {
 		}
 		records[n] = append(records[n], i)
 	}
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(ahead)
 	for n, some := range records {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := s.removeFrom(ctx, n, some); err != nil {
-			return err
-		}
+		all.Go(func() error { return s.removeFrom(ctx, n, some) })
 	}
-	return nil
+	return all.Wait()
 }
 
 // removeFrom removes records of one object, and aborts uploads to it if they are asked for.

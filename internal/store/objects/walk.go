@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
-// ahead is how many metas are read at the same time when all of them are.
+// ahead is how many objects are looked at, or removed, at the same time.
 const ahead = 8
 
 // Walk gives every record, and what interrupted requests have left. A meta of another format ends the walk: what this program cannot read must not be taken for
@@ -116,8 +117,8 @@ func (s *Store) walkUploads(ctx context.Context, fn func(store.Extent) error) er
 	}
 	begun := make(map[name]time.Time)
 	for _, u := range list {
-		n, ok := parseName(u.key[len(dataDir):])
-		if ok && u.begun.After(begun[n]) {
+		n, ok := parseName(strings.TrimPrefix(u.key, dataDir))
+		if ok && u.key == n.data() && u.begun.After(begun[n]) {
 			begun[n] = u.begun
 		}
 	}
