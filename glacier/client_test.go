@@ -309,7 +309,9 @@ func TestNoCredentials(t *testing.T) {
 	defer s.Close()
 	client := connectTo(t, func(o *glacier.Options) {
 		o.Endpoint = s.URL
-		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("no provider has any") })
+		o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{}, errors.New("no provider has any")
+		})
 	})
 	_, err := client.DescribeVault(t.Context(), "v")
 	if !errors.Is(err, glacier.ErrAuthentication) || !strings.Contains(err.Error(), "no provider has any") || sent.Load() != 0 || glacier.MayHaveSucceeded(err) {

@@ -130,7 +130,9 @@ func TestKeepExisting(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := r.store(t, data(100))
-	r.wire.harm = func(op string, _ int, _ *http.Request) fault { return fault{status: 403, code: "AccessDeniedException"} }
+	r.wire.harm = func(op string, _ int, _ *http.Request) fault {
+		return fault{status: 403, code: "AccessDeniedException"}
+	}
 	if _, err := down.Download(t.Context(), "v", other, path); !errors.Is(err, glacier.ErrAccessDenied) {
 		t.Errorf("denied: %v", err)
 	}
