@@ -33,6 +33,7 @@ type Config struct {
 	AdminListen string `koanf:"admin-listen"`
 	Data        string `koanf:"data"`
 	Catalogue   string `koanf:"catalogue"`
+	Replica     string `koanf:"catalogue-replica"`
 	Store       string `koanf:"store"`
 	Region      string `koanf:"region"`
 	Aliases     string `koanf:"region-aliases"` // separated by commas
@@ -96,8 +97,9 @@ func Flags(f *pflag.FlagSet) {
 	f.String("listen", "127.0.0.1:2012", "address of the Glacier API")
 	f.String("admin-listen", "127.0.0.1:2013", "address of health and administration")
 	f.String("data", "moraine-data", "data directory")
-	f.String("catalogue", "", "where the rows are: sqlite:PATH (default: sqlite:catalogue.db in the data directory)")
-	f.String("store", "", "where the bytes are: file:DIR (default: file:volumes in the data directory)")
+	f.String("catalogue", "", "where the rows are: sqlite:PATH, or postgres://... for many nodes (default: sqlite:catalogue.db in the data directory)")
+	f.String("catalogue-replica", "", "postgres://... of a server that follows that of the catalogue: lists are read there")
+	f.String("store", "", "where the bytes are: file:DIR, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path-style=true&class=CLASS (default: file:volumes in the data directory)")
 	f.String("region", "us-east-1", "region name in ARNs and signatures")
 	f.String("region-aliases", "", "further regions that signatures may name, separated by commas")
 	f.String("emulate", "", `show the waiting times and limits of the original service: "glacier"`)
@@ -277,9 +279,11 @@ func (c Config) Validate() error {
 	check(!c.Clock || c.Emulate != "", "clock: only together with emulate: the clock of a store that is in use cannot be set")
 	check((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: both are needed, or neither")
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format: %q is neither text nor json", c.LogFormat)
-	check(c.Catalogue == "" || names(c.Catalogue, "sqlite:"), "catalogue: %q is not of the form sqlite:PATH", redacted(c.Catalogue))
-	check(c.Store == "" || names(c.Store, "file:"), "store: %q is not of the form file:DIR", redacted(c.Store))
-	check(c.SecretKey == "" || !within(c.SecretKey, c.StoreDir()), "secret-key-file: %q is in the directory of the volumes, %s, where the copies of the catalogue are: keep it elsewhere", c.SecretKey, c.StoreDir())
+	check(c.Catalogue == "" || names(c.Catalogue, "sqlite:") || c.InPostgres() && isURL(c.Catalogue), "catalogue: %q is neither of the form sqlite:PATH nor postgres://USER@HOST/DATABASE", redacted(c.Catalogue))
+	check(c.Replica == "" || c.InPostgres() && isPostgres(c.Replica) && isURL(c.Replica), "catalogue-replica: %q is not of the form postgres://USER@HOST/DATABASE beside such a catalogue", redacted(c.Replica))
+	check(c.Store == "" || names(c.Store, "file:") || c.InBucket() && isURL(c.Store), "store: %q is neither of the form file:DIR nor s3://BUCKET/PREFIX?endpoint=URL", redacted(c.Store))
+	check(!c.InBucket() || !strings.Contains(c.Store, "@"), "store: %q has credentials: the environment has those, or a profile (AWS_ACCESS_KEY_ID, AWS_PROFILE)", redacted(c.Store))
+	check(c.SecretKey == "" || c.InBucket() || !within(c.SecretKey, c.StoreDir()), "secret-key-file: %q is in the directory of the volumes, %s, where the copies of the catalogue are: keep it elsewhere", c.SecretKey, c.StoreDir())
 	check((c.RootKeyID == "") == (c.RootSecret == ""), "root-access-key-id and root-secret-access-key: both are needed, or neither")
 	check(c.RootAccount == "" || isAccountID(c.RootAccount), "root-account-id: %q is not 12 digits", c.RootAccount)
 	for name, n := range sorted(map[string]int{"vault-page": c.VaultPage, "page": c.Page, "max-vaults": c.MaxVaults}) {
@@ -376,6 +380,37 @@ func (c Config) CataloguePath() string {
 		return path
 	}
 	return filepath.Join(c.Data, "catalogue.db")
+}
+
+// InPostgres reports whether the catalogue is in PostgreSQL, where several nodes share it.
+func (c Config) InPostgres() bool { return isPostgres(c.Catalogue) }
+
+func isPostgres(source string) bool {
+	return names(source, "postgres://") || names(source, "postgresql://")
+}
+
+func isURL(s string) bool {
+	_, err := url.Parse(s)
+	return err == nil
+}
+
+// InBucket reports whether the bytes are in a bucket.
+func (c Config) InBucket() bool { return names(c.Store, "s3://") }
+
+// CatalogueName is what messages call the catalogue: its path, or its address without the password.
+func (c Config) CatalogueName() string {
+	if c.InPostgres() {
+		return redacted(c.Catalogue)
+	}
+	return c.CataloguePath()
+}
+
+// StoreName is what messages call the store.
+func (c Config) StoreName() string {
+	if c.InBucket() {
+		return redacted(c.Store)
+	}
+	return c.StoreDir()
 }
 
 // StoreDir returns the directory of the volumes.

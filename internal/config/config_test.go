@@ -102,6 +102,7 @@ func TestEverySettingHasAllItsNames(t *testing.T) {
 	valid := map[string]string{
 		"share-limit": "1000", "volume-size": "2000000", "compact-rate": "7", "scrub-rate": "7", "reserve": "7", "free-tier": "7", "audit-size": "2000000",
 		"emulate": "glacier", "clock": "true", "log-format": "json", "root-account-id": "123456789012", "catalogue": "sqlite:x", "store": "file:x",
+		"catalogue-replica": "postgres://replica/moraine",
 	}
 	settings := 0
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[config.Config]()) {
@@ -142,7 +143,7 @@ func TestEverySettingHasAllItsNames(t *testing.T) {
 // partner returns the variables without which a setting is refused.
 func partner(name string) []string {
 	return map[string][]string{
-		"clock": {"MORAINE_EMULATE=glacier"}, "tls-cert": {"MORAINE_TLS_KEY=k"}, "tls-key": {"MORAINE_TLS_CERT=c"},
+		"clock": {"MORAINE_EMULATE=glacier"}, "catalogue-replica": {"MORAINE_CATALOGUE=postgres://main/moraine"}, "tls-cert": {"MORAINE_TLS_KEY=k"}, "tls-key": {"MORAINE_TLS_CERT=c"},
 		"root-access-key-id": {"MORAINE_ROOT_SECRET_ACCESS_KEY=s"}, "root-secret-access-key": {"MORAINE_ROOT_ACCESS_KEY_ID=k"},
 	}[name]
 }
@@ -229,7 +230,8 @@ func TestValidate(t *testing.T) {
 		{[]string{"--tls-key=k"}, []string{"tls-cert", "tls-key"}},
 		{[]string{"--log-format=xml"}, []string{"log-format", `"xml"`}},
 		{[]string{"--catalogue=/path"}, []string{"catalogue", `"/path"`, "sqlite:"}},
-		{[]string{"--catalogue=postgres://me:hunter2@host/db"}, []string{"catalogue", "postgres://me:xxxxx@host/db"}},
+		{[]string{"--catalogue=mysql://me:hunter2@host/db"}, []string{"catalogue", "mysql://me:xxxxx@host/db"}},
+		{[]string{"--catalogue-replica=postgres://me:hunter2@host/db"}, []string{"catalogue-replica", "postgres://me:xxxxx@host/db"}},
 		{[]string{"--catalogue=postgres://me:hunter2%@host/db"}, []string{"catalogue", "postgres:"}},
 		{[]string{"--catalogue=sqlite:"}, []string{"catalogue", `"sqlite:"`}},
 		{[]string{"--store=file:"}, []string{"store", `"file:"`}},

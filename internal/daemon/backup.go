@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/vfs"
@@ -32,50 +32,31 @@ const unfinishedBackup = "unfinished"
 
 var backupName = regexp.MustCompile(`^catalogue-([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)-([0-9a-f]{64})\.db$`) // read only
 
-// backups returns the copies, the newest first.
-func backups(disk vfs.FS, dir string) ([]Backup, error) {
-	names, err := disk.List(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// backupTime returns when the copy with a name was made.
+func backupTime(name string) (time.Time, bool) {
+	m := backupName.FindStringSubmatch(name)
+	if m == nil {
+		return time.Time{}, false
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list the copies of the catalogue: %w", err)
-	}
-	var list []Backup
-	for _, name := range slices.Backward(names) {
-		m := backupName.FindStringSubmatch(name)
-		if m == nil {
-			continue
-		}
-		if at, err := time.Parse(backupLayout, m[1]); err == nil {
-			list = append(list, Backup{Path: filepath.Join(dir, name), At: at})
-		}
-	}
-	return list, nil
+	at, err := time.Parse(backupLayout, m[1])
+	return at, err == nil
 }
 
 // isWhole reports whether a copy has the bytes that its name promises.
-func (b Backup) isWhole(disk vfs.FS) (bool, error) {
-	sum, _, err := sumOf(disk, b.Path)
-	return err == nil && backupName.FindStringSubmatch(filepath.Base(b.Path))[2] == sum, err
+func (s *stores) isWhole(ctx context.Context, b Backup) (bool, error) {
+	r, _, err := s.medium.open(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	sum, err := sumOf(r)
+	return err == nil && backupName.FindStringSubmatch(path.Base(filepath.ToSlash(b.Path)))[2] == sum, err
 }
 
-// sumOf returns the SHA-256 of a file and its length.
-func sumOf(disk vfs.FS, path string) (string, int64, error) {
-	f, err := disk.Open(path)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return "", 0, err
-	}
+// sumOf returns the SHA-256 of what there is to read, and closes it.
+func sumOf(r io.ReadCloser) (string, error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(f, 0, size)); err != nil {
-		return "", 0, err
-	}
-	return hex.EncodeToString(h.Sum(nil)), size, nil
+	_, err := io.Copy(h, r)
+	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, r.Close())
 }
 
 // backup writes a copy of the catalogue, and removes those that are too many.
@@ -87,38 +68,44 @@ func (s *stores) backup(ctx context.Context) (b Backup, err error) {
 		return err
 	})
 	if err == nil {
-		err = s.prune()
+		err = s.prune(ctx)
 	}
 	return b, err
 }
 
 func (s *stores) writeBackup(ctx context.Context) (Backup, error) {
-	dir := s.config.BackupDir()
-	if err := s.disk.MkdirAll(dir); err != nil {
-		return Backup{}, err
-	}
-	b, unfinished := Backup{At: s.now().UTC().Truncate(time.Millisecond)}, filepath.Join(dir, unfinishedBackup)
-	if err := s.disk.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	b, draft := Backup{At: s.now().UTC().Truncate(time.Millisecond)}, s.medium.draft()
+	if err := s.disk.MkdirAll(filepath.Dir(draft)); err != nil {
 		return b, err
 	}
-	if err := private(s.disk, unfinished); err != nil { // the copy has all that the catalogue has
+	if err := removeIfThere(s.disk, draft); err != nil {
 		return b, err
 	}
-	if err := s.rows.Copy(ctx, unfinished); err != nil {
-		return b, errors.Join(err, s.disk.Remove(unfinished))
-	}
-	if err := syncFile(s.disk, unfinished); err != nil {
+	if err := private(s.disk, draft); err != nil { // the copy has all that the catalogue has
 		return b, err
 	}
-	sum, size, err := sumOf(s.disk, unfinished)
+	if err := s.rows.Copy(ctx, draft); err != nil {
+		return b, errors.Join(err, s.disk.Remove(draft))
+	}
+	r, size, err := openFile(s.disk, draft)
 	if err != nil {
 		return b, err
 	}
-	b.Path, b.Bytes = filepath.Join(dir, fmt.Sprintf("catalogue-%s-%s.db", b.At.Format(backupLayout), sum)), size
-	if err := s.disk.Rename(unfinished, b.Path); err != nil {
+	sum, err := sumOf(r)
+	if err != nil {
 		return b, err
 	}
-	return b, s.disk.SyncDir(dir)
+	b.Bytes = size
+	b.Path, err = s.medium.keep(ctx, fmt.Sprintf("catalogue-%s-%s.db", b.At.Format(backupLayout), sum))
+	return b, err
+}
+
+// removeIfThere removes a file, if there is one.
+func removeIfThere(disk vfs.FS, path string) error {
+	if err := disk.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func syncFile(disk vfs.FS, path string) error {
@@ -130,13 +117,13 @@ func syncFile(disk vfs.FS, path string) error {
 }
 
 // prune removes the oldest copies.
-func (s *stores) prune() error {
-	list, err := backups(s.disk, s.config.BackupDir())
+func (s *stores) prune(ctx context.Context) error {
+	list, err := s.medium.copies(ctx)
 	if err != nil {
 		return err
 	}
 	for _, b := range list[min(len(list), s.config.BackupKeep):] {
-		if err := s.disk.Remove(b.Path); err != nil {
+		if err := s.medium.remove(ctx, b); err != nil {
 			return err
 		}
 	}

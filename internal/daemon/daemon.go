@@ -85,7 +85,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	d.forgetPlain(ctx)
 	d.clock = clockDoor{d.times, d.checkSettable, d.service.Poke}
 	d.tasks, d.endTasks = context.WithCancel(context.Background())
-	if d.worker, err = d.newWorker(); err != nil {
+	if d.worker, err = d.newWorker(ctx); err != nil {
 		return err
 	}
 	d.openAudit()
@@ -102,8 +102,8 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	return d.openDoor()
 }
 
-func (d *Daemon) newWorker() (*worker.Worker, error) {
-	copies, err := backups(d.disk, d.config.BackupDir())
+func (d *Daemon) newWorker(ctx context.Context) (*worker.Worker, error) {
+	copies, err := d.medium.copies(ctx)
 	w := &worker.Worker{
 		Service: d.service, Now: d.now, Log: d.log, SweepInterval: d.config.SweepInterval,
 		CompactInterval: d.config.CompactInterval, CompactPace: pace(d.config.CompactRate),

@@ -154,13 +154,13 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 	if !t.Data {
 		return wrong, nil
 	}
-	list, err := backups(s.disk, s.config.BackupDir())
+	list, err := s.medium.copies(ctx)
 	for _, b := range list {
 		if err != nil || ctx.Err() != nil {
 			break
 		}
 		var whole bool
-		if whole, err = b.isWhole(s.disk); err == nil && !whole {
+		if whole, err = s.isWhole(ctx, b); err == nil && !whole {
 			err = found(b.Path, "the copy of the catalogue is damaged")
 		}
 		if errors.Is(err, fs.ErrNotExist) {
@@ -174,6 +174,9 @@ func (s *stores) checkFiles(ctx context.Context, t Task, report func(Finding) er
 // has the whole. The file stays open as long as the catalogue: closing it would drop the
 // locks that SQLite has on it (fcntl(2)).
 func (s *stores) badPages(ctx context.Context) ([]int64, error) {
+	if s.config.InPostgres() {
+		return nil, nil // the server has checksums of its own
+	}
 	s.copying.Lock()
 	defer s.copying.Unlock()
 	if s.catalogueFile == nil {
@@ -224,7 +227,7 @@ func (s *stores) compact(ctx context.Context, t Task, _ func(Event) error) (Resu
 
 func (s *stores) copyCatalogue(ctx context.Context, _ Task, _ func(Event) error) (Result, error) {
 	b, err := s.backup(ctx)
-	if path, failed := filepath.Abs(b.Path); failed == nil {
+	if path, failed := filepath.Abs(b.Path); failed == nil && !s.config.InBucket() {
 		b.Path = path
 	}
 	return Result{Backup: &b}, err

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -51,28 +52,30 @@ type rebuild struct {
 }
 
 func (r *rebuild) run(ctx context.Context) (err error) {
-	if f, err := vfs.OS().Open(r.config.StoreDir()); err != nil {
-		return fmt.Errorf("there is no store at %s: name the data directory with --data, or the store with --store: %w", r.config.StoreDir(), err)
-	} else {
-		f.Close()
+	if !r.config.InBucket() {
+		if err := hasDirectory(r.config.StoreDir()); err != nil {
+			return err
+		}
 	}
 	if r.settings, err = settings(r.config); err != nil {
 		return err
 	}
-	if err := r.openBytes(); err != nil {
+	if err := r.openBytes(ctx); err != nil {
 		return err
 	}
 	target := r.config.CataloguePath()
-	there, err := exists(r.disk, target)
-	if err != nil {
-		return err
+	there := false
+	if !r.config.InPostgres() {
+		if there, err = exists(r.disk, target); err != nil {
+			return err
+		}
 	}
 	if there && !r.options.Replace {
 		return fmt.Errorf("there is a catalogue at %s: if it is to be made anew, give --replace, which moves it aside", target)
 	}
 	started := time.Now()
 	unfinished := target + ".rebuilding"
-	if err := r.begin(unfinished); err != nil {
+	if err := r.begin(ctx, unfinished); err != nil {
 		return err
 	}
 	if err := r.openRows(ctx, unfinished); err != nil {
@@ -89,15 +92,68 @@ func (r *rebuild) run(ctx context.Context) (err error) {
 	if err := r.identify(ctx); err != nil {
 		return err
 	}
-	if err := r.put(unfinished, target, there); err != nil {
+	if r.config.InPostgres() {
+		err = r.transfer(ctx, unfinished)
+	} else {
+		err = r.put(unfinished, target, there)
+	}
+	if err != nil {
 		return err
 	}
 	r.report.Took = time.Since(started)
 	if n := r.report.Records; n > 0 {
 		r.report.PerMillion = r.report.Took * time.Duration(1_000_000) / time.Duration(n)
 	}
-	r.report.Catalogue = target
+	r.report.Catalogue = r.config.CatalogueName()
 	return nil
+}
+
+// hasDirectory is an error if there is no store.
+func hasDirectory(dir string) error {
+	f, err := vfs.OS().Open(dir)
+	if err != nil {
+		return fmt.Errorf("there is no store at %s: name the data directory with --data, or the store with --store: %w", dir, err)
+	}
+	return f.Close()
+}
+
+// transfer copies the new catalogue to PostgreSQL, whose database has to be empty, and removes the file.
+func (r *rebuild) transfer(ctx context.Context, path string) error {
+	to, err := catalogue.OpenPostgres(ctx, r.config.Catalogue, "")
+	if err != nil {
+		return err
+	}
+	_, err = catalogue.Transfer(ctx, r.rows, to, transferProgress(r.fn))
+	if err = errors.Join(err, to.Close()); err != nil {
+		return err
+	}
+	if err := r.closeRows(); err != nil {
+		return err
+	}
+	for _, suffix := range databaseFiles() {
+		if err := removeIfThere(r.disk, path+suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transferProgress passes on how far a transfer of a catalogue is.
+func transferProgress(fn func(Event) error) func(catalogue.Transferred) {
+	in := inspection(Task{}, fn)
+	return func(t catalogue.Transferred) {
+		what := "copy " + t.Table
+		if t.Check {
+			what = "compare " + t.Table
+		}
+		in.Progress(what, t.Rows, 0)
+	}
+}
+
+// closeRows closes the catalogue before the rest.
+func (r *rebuild) closeRows() error {
+	r.closers = r.closers[:len(r.closers)-1]
+	return r.rows.Close()
 }
 
 func exists(disk vfs.FS, path string) (bool, error) {
@@ -112,24 +168,24 @@ func exists(disk vfs.FS, path string) (bool, error) {
 }
 
 // begin makes the file of the new catalogue: of the newest copy that is whole, or empty.
-func (r *rebuild) begin(path string) error {
+func (r *rebuild) begin(ctx context.Context, path string) error {
 	for _, suffix := range databaseFiles() { // of a rebuild that was interrupted
-		if err := r.disk.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := removeIfThere(r.disk, path+suffix); err != nil {
 			return err
 		}
 	}
 	if r.options.NoBackup {
 		return private(r.disk, path)
 	}
-	list, err := backups(r.disk, r.config.BackupDir())
+	list, err := r.medium.copies(ctx)
 	if err != nil {
 		return err
 	}
 	for _, b := range list {
-		whole, err := b.isWhole(r.disk)
+		whole, err := r.isWhole(ctx, b)
 		if err == nil && whole {
 			r.report.Backup = &b
-			return copyFile(r.disk, b.Path, path)
+			return r.fetch(ctx, b, path)
 		}
 		problem := "this copy of the catalogue is damaged"
 		if err != nil {
@@ -143,21 +199,18 @@ func (r *rebuild) begin(path string) error {
 	return private(r.disk, path)
 }
 
-func copyFile(disk vfs.FS, from, to string) error {
-	in, err := disk.Open(from)
+// fetch copies a copy of the catalogue to a file.
+func (r *rebuild) fetch(ctx context.Context, b Backup, to string) error {
+	in, _, err := r.medium.open(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	size, err := in.Size()
+	out, err := r.disk.Create(to)
 	if err != nil {
 		return err
 	}
-	out, err := disk.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.NewOffsetWriter(out, 0), io.NewSectionReader(in, 0, size))
+	_, err = io.Copy(io.NewOffsetWriter(out, 0), in)
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
@@ -201,12 +254,13 @@ func (r *rebuild) secretKey() (seal.Key, error) {
 
 // identify gives the catalogue the name of its store.
 func (r *rebuild) identify(ctx context.Context) error {
-	id, err := storeIdentity(r.disk, filepath.Join(r.config.StoreDir(), identityFile))
+	id, err := r.storeIdentity(ctx)
 	if err != nil {
 		return err
 	}
 	if id == "" { // lost too: it gets another
-		if id, err = nameStore(r.disk, r.config); err != nil {
+		id = rand.Text()
+		if err := r.nameStore(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -221,10 +275,9 @@ const replacedSuffix = ".replaced-"
 
 // put puts the new catalogue in its place.
 func (r *rebuild) put(from, to string, there bool) error {
-	if err := r.rows.Close(); err != nil { // which leaves everything in one file
+	if err := r.closeRows(); err != nil { // which leaves everything in one file
 		return err
 	}
-	r.closers = r.closers[:len(r.closers)-1]
 	aside := to + replacedSuffix + r.now().UTC().Format(backupLayout)
 	for _, suffix := range databaseFiles() { // what is left of one that was lost would be taken for that of the new one
 		if err := r.disk.Rename(to+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -2,9 +2,7 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -44,7 +42,7 @@ func (s *stores) removePlain(ctx context.Context) error {
 	if err := s.rows.Purge(ctx); err != nil {
 		return err
 	}
-	old, err := backups(s.disk, s.config.BackupDir())
+	old, err := s.medium.copies(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,11 +52,11 @@ func (s *stores) removePlain(ctx context.Context) error {
 		}
 	}
 	for _, b := range old {
-		if err := s.disk.Remove(b.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.medium.remove(ctx, b); err != nil {
 			return err
 		}
 	}
-	if err := s.disk.Remove(filepath.Join(s.config.BackupDir(), unfinishedBackup)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeIfThere(s.disk, s.medium.draft()); err != nil {
 		return err
 	}
 	if err := s.warnOfReplaced(); err != nil {

@@ -110,7 +110,7 @@ func TestOldSecretsAreEncrypted(t *testing.T) {
 	if with := filesWith(t, c.Data, "plain-secret-"); len(with) > 0 {
 		t.Errorf("after it has stopped, secrets are in %q", with)
 	}
-	copies, err := backups(d.disk, c.BackupDir())
+	copies, err := d.medium.copies(t.Context())
 	if err != nil || len(copies) == 0 {
 		t.Errorf("there are %d copies of the catalogue, %v", len(copies), err)
 	}

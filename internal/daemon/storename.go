@@ -1,18 +1,16 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"strings"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
-	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/store"
-	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
 // identityFile holds in the store's directory the name that the catalogue has too.
@@ -20,14 +18,13 @@ const identityFile = "identity"
 
 // checkIdentity makes sure that the catalogue and the store belong together. With a catalogue that was lost and made anew, every record would look
 // like one that nothing refers to, and the sweep would remove it; with a store that is not mounted, every archive would look lost.
-func checkIdentity(ctx context.Context, rows *catalogue.DB, bytes store.Store, disk vfs.FS, c config.Config) error {
-	path := filepath.Join(c.StoreDir(), identityFile)
-	ofStore, err := storeIdentity(disk, path)
+func (s *stores) checkIdentity(ctx context.Context) error {
+	ofStore, err := s.storeIdentity(ctx)
 	if err != nil {
 		return err
 	}
 	ofRows := ""
-	err = rows.View(ctx, func(tx *catalogue.Tx) (err error) {
+	err = s.rows.View(ctx, func(tx *catalogue.Tx) (err error) {
 		ofRows, err = tx.Identity()
 		return err
 	})
@@ -36,48 +33,72 @@ func checkIdentity(ctx context.Context, rows *catalogue.DB, bytes store.Store, d
 	}
 	switch {
 	case ofRows == "":
-		return newIdentity(ctx, rows, bytes, disk, c, ofStore)
+		return s.newIdentity(ctx, ofStore)
 	case ofStore == "":
-		return fmt.Errorf("the store %s is not the one of the catalogue %s: it has no file %q. Is its disk mounted?", c.StoreDir(), c.CataloguePath(), identityFile)
+		return s.nameIfNew(ctx, ofRows)
 	case ofStore != ofRows:
-		return fmt.Errorf("the store %s (%s) belongs to another catalogue than %s (%s): bring together those that belong together", c.StoreDir(), ofStore, c.CataloguePath(), ofRows)
+		return fmt.Errorf("the store %s (%s) belongs to another catalogue than %s (%s): bring together those that belong together", s.config.StoreName(), ofStore, s.config.CatalogueName(), ofRows)
 	}
 	return nil
 }
 
-func storeIdentity(disk vfs.FS, path string) (string, error) {
-	b, err := disk.ReadFile(path)
+// storeIdentity returns the name of the store, "" if it has none.
+func (s *stores) storeIdentity(ctx context.Context) (string, error) {
+	b, err := s.medium.read(ctx, identityFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	id, ended := strings.CutSuffix(string(b), "\n")
 	if err == nil && (!ended || id == "") {
-		err = fmt.Errorf("the file %s is damaged: it has to hold the name of the store in a line", path)
+		err = fmt.Errorf("the file %q of the store %s is damaged: it has to hold the name of the store in a line", identityFile, s.config.StoreName())
 	}
 	return id, err
 }
 
-// newIdentity gives a new catalogue the name of its store. The store gets it first; it may have it from a start that was interrupted. A store
-// that has records has a catalogue already.
-func newIdentity(ctx context.Context, rows *catalogue.DB, bytes store.Store, disk vfs.FS, c config.Config, id string) error {
-	errFound := fmt.Errorf("the catalogue %s is new, but the store %s holds archives: put the catalogue back that belongs to it, make it anew with `moraine admin rebuild --replace`, or choose another data directory", c.CataloguePath(), c.StoreDir())
-	if err := bytes.Walk(ctx, func(store.Extent) error { return errFound }); err != nil {
+// newIdentity gives a new catalogue a name, or that of its store, and then the store. A store that has records has a catalogue already. Of several nodes that start at
+// once, one gives the name.
+func (s *stores) newIdentity(ctx context.Context, id string) error {
+	errFound := fmt.Errorf("the catalogue %s is new, but the store %s holds archives: put the catalogue back that belongs to it, make it anew with `moraine admin rebuild --replace`, or choose another data directory", s.config.CatalogueName(), s.config.StoreName())
+	if err := s.bytes.Walk(ctx, func(store.Extent) error { return errFound }); err != nil {
 		return err
 	}
-	if id == "" {
-		var err error
-		if id, err = nameStore(disk, c); err != nil {
-			return err
+	name := id
+	err := s.rows.Update(ctx, func(tx *catalogue.Tx) (err error) {
+		if name, err = tx.Identity(); errors.Is(err, catalogue.ErrNotFound) {
+			name = cmp.Or(id, rand.Text())
+			err = tx.SetIdentity(name)
 		}
+		return err
+	})
+	if err != nil || name == id {
+		return err
 	}
-	return rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.SetIdentity(id) })
+	return s.nameStore(ctx, name)
 }
 
-// nameStore gives a store a new name.
-func nameStore(disk vfs.FS, c config.Config) (string, error) {
-	id := rand.Text()
-	if err := disk.WriteFile(filepath.Join(c.StoreDir(), identityFile), []byte(id+"\n")); err != nil {
-		return "", fmt.Errorf("name the store: %w", err)
+// nameIfNew gives a store the name that its catalogue has, if neither has anything: a first start was interrupted.
+func (s *stores) nameIfNew(ctx context.Context, name string) error {
+	errOther := fmt.Errorf("the store %s is not the one of the catalogue %s: it has no file %q. Is its disk mounted?", s.config.StoreName(), s.config.CatalogueName(), identityFile)
+	err := s.rows.View(ctx, func(tx *catalogue.Tx) error {
+		n, err := tx.CountPlaces()
+		if err == nil && n > 0 {
+			err = errOther
+		}
+		return err
+	})
+	if err == nil {
+		err = s.bytes.Walk(ctx, func(store.Extent) error { return errOther })
 	}
-	return id, nil
+	if err != nil {
+		return err
+	}
+	return s.nameStore(ctx, name)
+}
+
+// nameStore gives a store a name.
+func (s *stores) nameStore(ctx context.Context, id string) error {
+	if err := s.medium.write(ctx, identityFile, []byte(id+"\n")); err != nil {
+		return fmt.Errorf("name the store: %w", err)
+	}
+	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/store"
 	"github.com/moraine-archive/moraine/internal/store/volume"
 	"github.com/moraine-archive/moraine/internal/vault"
 	"github.com/moraine-archive/moraine/internal/vfs"
@@ -26,7 +27,8 @@ type stores struct {
 	config   config.Config
 	disk     vfs.FS
 	rows     *catalogue.DB
-	bytes    *volume.Store
+	bytes    store.Store
+	medium   medium // of bytes
 	settings vault.Settings
 	service  *vault.Service
 	log      *slog.Logger
@@ -43,32 +45,30 @@ func (s *stores) open(ctx context.Context) (err error) {
 	if s.settings, err = settings(s.config); err != nil {
 		return err
 	}
-	if err := s.openBytes(); err != nil {
+	if err := s.openBytes(ctx); err != nil {
 		return err
 	}
-	if err := private(s.disk, s.config.CataloguePath()); err != nil {
+	if err := s.openRows(ctx, s.config.Catalogue); err != nil {
 		return err
 	}
-	if err := s.openRows(ctx, s.config.CataloguePath()); err != nil {
-		return err
-	}
-	return checkIdentity(ctx, s.rows, s.bytes, s.disk, s.config)
+	return s.checkIdentity(ctx)
 }
 
-// openBytes locks both directories and opens the store. The store has a lock of its own: it can be outside of the data directory.
-func (s *stores) openBytes() error {
+// openBytes locks the data directory and opens the store.
+func (s *stores) openBytes(ctx context.Context) error {
 	s.disk = vfs.OS()
 	if s.times == nil { // a test may have another machine
 		s.times = clock.New(machine(s.now))
 	}
 	s.now = s.times.Now
-	for _, dir := range []string{s.config.Data, s.config.StoreDir()} {
-		if err := s.disk.MkdirAll(dir); err != nil {
-			return fmt.Errorf("make the data directory: %w", err)
-		}
-		if err := s.lock(dir); err != nil {
-			return err
-		}
+	if err := s.own(s.config.Data); err != nil {
+		return err
+	}
+	if s.config.InBucket() {
+		return s.openBucket(ctx)
+	}
+	if err := s.own(s.config.StoreDir()); err != nil { // it can be outside of the data directory
+		return err
 	}
 	options := volume.Defaults()
 	options.ShareLimit, options.VolumeSize, options.Reserve = int64(s.config.ShareLimit), int64(s.config.VolumeSize), int64(s.config.Reserve)
@@ -77,26 +77,49 @@ func (s *stores) openBytes() error {
 	if err != nil {
 		return err
 	}
-	s.bytes = bytes
+	s.bytes, s.medium = bytes, directory{s.disk, s.config.StoreDir(), s.config.BackupDir()}
 	s.closers = append(s.closers, bytes)
 	return nil
 }
 
-func (s *stores) openRows(ctx context.Context, path string) error {
-	rows, err := catalogue.OpenSQLite(ctx, path)
+// own makes a directory if it is missing, and takes it for this process.
+func (s *stores) own(dir string) error {
+	if err := s.disk.MkdirAll(dir); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	return s.lock(dir)
+}
+
+// openRows opens a catalogue: of an address, or in a file.
+func (s *stores) openRows(ctx context.Context, source string) (err error) {
+	if s.config.InPostgres() && source == s.config.Catalogue {
+		s.rows, err = catalogue.OpenPostgres(ctx, source, s.config.Replica)
+	} else {
+		s.rows, err = s.openFileOfRows(ctx, source)
+	}
 	if err != nil {
 		return err
 	}
 	if s.config.CommitLimit > 0 {
-		rows.ShareCommits(s.config.CommitLimit)
+		s.rows.ShareCommits(s.config.CommitLimit)
 	}
-	s.rows = rows
-	s.closers = append(s.closers, rows)
+	s.closers = append(s.closers, s.rows)
 	if err := s.restoreTime(ctx); err != nil {
 		return err
 	}
-	s.service = vault.New(rows, s.bytes, s.settings, s.times, s.log)
+	s.service = vault.New(s.rows, s.bytes, s.settings, s.times, s.log)
 	return nil
+}
+
+// openFileOfRows opens a catalogue in SQLite, and makes it if it is missing.
+func (s *stores) openFileOfRows(ctx context.Context, path string) (*catalogue.DB, error) {
+	if path == s.config.Catalogue {
+		path = s.config.CataloguePath()
+	}
+	if err := private(s.disk, path); err != nil {
+		return nil, err
+	}
+	return catalogue.OpenSQLite(ctx, path)
 }
 
 // errInUse says that another process has the data.

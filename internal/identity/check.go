@@ -64,12 +64,12 @@ func (c Check) secrets(ctx context.Context, key seal.Key) error {
 		if !seal.IsSealed(k.Secret) {
 			plain++
 		} else if _, _, err := opened(key, k.AccessKey); err != nil {
-			return k.ID, c.Wrong(c.Config.CataloguePath(), "%v", err)
+			return k.ID, c.Wrong(c.Config.CatalogueName(), "%v", err)
 		}
 		return k.ID, nil
 	})
 	if err == nil && plain > 0 {
-		err = c.Note(c.Config.CataloguePath(), "the secrets of %d access keys are not encrypted: the next start of the server does that", plain)
+		err = c.Note(c.Config.CatalogueName(), "the secrets of %d access keys are not encrypted: the next start of the server does that", plain)
 	}
 	return err
 }
@@ -86,7 +86,7 @@ func (c Check) policies(ctx context.Context) error {
 	return pages(read, func(p catalogue.PrincipalPolicy) (string, error) {
 		last = p
 		if _, err := access.ParseIdentityPolicy(p.Document); err != nil {
-			return "", c.Wrong(c.Config.CataloguePath(), "the policy %q of the user or role with the id %s cannot be read: %v", p.Name, p.PrincipalID, err)
+			return "", c.Wrong(c.Config.CatalogueName(), "the policy %q of the user or role with the id %s cannot be read: %v", p.Name, p.PrincipalID, err)
 		}
 		return "", nil
 	})

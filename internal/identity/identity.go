@@ -49,15 +49,39 @@ func withCatalogue(ctx context.Context, c config.Config, fn func(*catalogue.DB) 
 	if err := HasCatalogue(c); err != nil {
 		return err
 	}
-	rows, err := catalogue.OpenSQLite(ctx, c.CataloguePath())
+	rows, err := openCatalogue(ctx, c)
 	if err != nil {
 		return err
 	}
 	return errors.Join(fn(rows), rows.Close())
 }
 
+func openCatalogue(ctx context.Context, c config.Config) (*catalogue.DB, error) {
+	if !c.InPostgres() {
+		return catalogue.OpenSQLite(ctx, c.CataloguePath())
+	}
+	rows, err := catalogue.OpenPostgres(ctx, c.Catalogue, "")
+	if err != nil {
+		return nil, err
+	}
+	err = rows.View(ctx, func(tx *catalogue.Tx) error {
+		n, err := tx.CountAccounts()
+		if err == nil && n == 0 {
+			err = fmt.Errorf("there is no account in the catalogue %s: start the server once, or name its database with --catalogue", c.CatalogueName())
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, rows.Close())
+	}
+	return rows, nil
+}
+
 // HasCatalogue is an error if there is no catalogue: an administrator who names the wrong directory should hear of it.
 func HasCatalogue(c config.Config) error {
+	if c.InPostgres() {
+		return nil // which shows when it is opened
+	}
 	f, err := vfs.OS().Open(c.CataloguePath())
 	if err != nil {
 		return fmt.Errorf("there is no catalogue at %s: start the server once, or name its directory with --data: %w", c.CataloguePath(), err)

@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/moraine-archive/moraine/internal/store/objects"
+	"github.com/moraine-archive/moraine/internal/vfs"
+)
+
+// openBucket opens a store in a bucket. Several servers may have it open.
+func (s *stores) openBucket(ctx context.Context) error {
+	options, err := objects.ParseURL(s.config.Store)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	options.ShareLimit = int64(s.config.ShareLimit)
+	options.Log, options.Stamp = s.log, s.times.Stamp
+	bytes, err := objects.Open(ctx, options, s.now)
+	if err != nil {
+		return err
+	}
+	s.bytes, s.medium = bytes, bucket{bytes, s.disk, s.config.Data, s.config.StoreName()}
+	s.closers = append(s.closers, bytes)
+	return nil
+}
+
+// bucket is the medium of a store in a bucket.
+type bucket struct {
+	objects *objects.Store
+	disk    vfs.FS
+	data    string // where drafts are
+	name    string
+}
+
+// copiesPrefix is what the names of copies of the catalogue begin with in a bucket.
+const copiesPrefix = "catalogue/"
+
+func (b bucket) read(ctx context.Context, name string) ([]byte, error) {
+	return b.objects.ReadObject(ctx, name)
+}
+
+func (b bucket) write(ctx context.Context, name string, text []byte) error {
+	return b.objects.WriteObject(ctx, name, text)
+}
+
+func (b bucket) copies(ctx context.Context) ([]Backup, error) {
+	files, err := b.objects.ListObjects(ctx, copiesPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("list the copies of the catalogue: %w", err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimPrefix(f.Name, copiesPrefix))
+	}
+	return backupsNamed(names, func(name string) string { return copiesPrefix + name }), nil
+}
+
+func (b bucket) draft() string { return filepath.Join(b.data, "catalogue-copy."+unfinishedBackup) }
+
+func (b bucket) keep(ctx context.Context, name string) (string, error) {
+	f, err := b.disk.Open(b.draft())
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return "", err
+	}
+	name = path.Join(copiesPrefix, name)
+	if err := b.objects.PutFile(ctx, name, io.NewSectionReader(f, 0, size), size); err != nil {
+		return "", err
+	}
+	return name, removeIfThere(b.disk, b.draft())
+}
+
+func (b bucket) open(ctx context.Context, copied Backup) (io.ReadCloser, int64, error) {
+	return b.objects.OpenObject(ctx, copied.Path)
+}
+
+func (b bucket) remove(ctx context.Context, copied Backup) error {
+	return b.objects.DeleteObject(ctx, copied.Path)
+}
