@@ -2,6 +2,7 @@ package objects
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,9 @@ func openBucket(ctx context.Context, o Options) (*bucket, error) {
 		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // other people's servers do not know the checksums of AWS
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
-		s.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxAttempts, r.MaxBackoff = attempts, longestWait })
+		s.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
+			r.MaxAttempts, r.MaxBackoff = attempts, cmp.Or(o.longestWait, longestWait)
+		})
 		s.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.ResponseHeaderTimeout = longestReply
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections

@@ -133,7 +133,7 @@ func (s *Store) gone(ctx context.Context, n name) (goneSet, error) {
 		return goneSet{}, nil // such an object is removed as a whole
 	}
 	known, _ := s.gones.get(n)
-	if time.Since(known.listed) < freshFor {
+	if time.Since(known.listed) < s.fresh {
 		return known, nil
 	}
 	listed, err := s.listGone(ctx, n)

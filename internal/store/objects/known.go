@@ -44,7 +44,7 @@ func (s *Store) metaOf(ctx context.Context, n name, fresh bool) (*meta, error) {
 	if !remembered {
 		return s.readMeta(ctx, n)
 	}
-	if !fresh || time.Since(k.seen) < freshFor {
+	if !fresh || time.Since(k.seen) < s.fresh {
 		return k.meta, nil
 	}
 	seen := time.Now()

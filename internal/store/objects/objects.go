@@ -42,6 +42,8 @@ type Options struct {
 
 	// Stamp returns the time, and by how much it is ahead of the time that nobody can set. Nil: it is not.
 	Stamp func() (now time.Time, skew time.Duration)
+
+	longestWait time.Duration // before a request is tried again; 0: what servers in trouble need
 }
 
 // Limits of Options.
@@ -74,8 +76,9 @@ type Store struct {
 	bucket  *bucket
 	options Options
 	now     func() time.Time
-	warm    *packer // of records that can be read at any moment
-	cold    *packer // of payloads in the storage class of the options; the same as warm if there is none
+	fresh   time.Duration // for so long what a server said is believed without asking again
+	warm    *packer       // of records that can be read at any moment
+	cold    *packer       // of payloads in the storage class of the options; the same as warm if there is none
 	metas   *cache[*known]
 	gones   *cache[goneSet]
 	parts   sync.Pool // of *[]byte, as long as a part
@@ -95,7 +98,7 @@ func Open(ctx context.Context, options Options, now func() time.Time) (*Store, e
 	if err != nil {
 		return nil, fmt.Errorf("open the store in a bucket: %w", err)
 	}
-	s := &Store{bucket: b, options: options, now: now, writing: make(map[name]bool), metas: newCache[*known](metaCache), gones: newCache[goneSet](goneCache)}
+	s := &Store{bucket: b, options: options, now: now, fresh: freshFor, writing: make(map[name]bool), metas: newCache[*known](metaCache), gones: newCache[goneSet](goneCache)}
 	s.parts.New = func() any { part := make([]byte, options.PartSize); return &part }
 	s.warm = newPacker(func(items []*small) error { return s.writePack(items, "") })
 	s.cold = s.warm

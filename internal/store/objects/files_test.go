@@ -1,0 +1,91 @@
+package objects
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"testing"
+	"testing/iotest"
+)
+
+func TestFiles(t *testing.T) {
+	s, b := openNew(t)
+	if _, err := s.ReadObject(t.Context(), "identity"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is missing: %v", err)
+	}
+	for _, text := range []string{"one", "another", ""} {
+		if err := s.WriteObject(t.Context(), "identity", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.ReadObject(t.Context(), "identity"); err != nil || string(got) != text {
+			t.Errorf("the file has %q, %v", got, err)
+		}
+	}
+	sizes := map[string]int{"catalogue/a.db": 0, "catalogue/b.db": 10, "catalogue/c.db": 8 * mib, "catalogue/d.db": 20*mib + 7}
+	for name, size := range sizes {
+		if err := s.PutFile(t.Context(), name, bytes.NewReader(data(size)), int64(size)); err != nil {
+			t.Fatal(err)
+		}
+		r, n, err := s.OpenObject(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if err != nil || n != int64(size) || !bytes.Equal(got, data(size)) || r.Close() != nil {
+			t.Errorf("the file of %d bytes has %d, of %d that are said, %v", size, len(got), n, err)
+		}
+	}
+	list, err := s.ListObjects(t.Context(), "catalogue/")
+	if err != nil || len(list) != len(sizes) {
+		t.Errorf("files %v, %v", list, err)
+	}
+	for _, f := range list {
+		if int64(sizes[f.Name]) != f.Size || f.Modified.IsZero() {
+			t.Errorf("file %+v", f)
+		}
+	}
+	for name := range sizes {
+		for range 2 {
+			if err := s.DeleteObject(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, _, err := s.OpenObject(t.Context(), "catalogue/b.db"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that was deleted: %v", err)
+	}
+	if all, remains := walk(t, s); len(all)+len(remains) > 0 {
+		t.Errorf("Walk gives %v, %v", all, remains)
+	}
+	if left, _ := keys(t, b); len(left) != 1 {
+		t.Errorf("there are %q", left)
+	}
+}
+
+func TestFileThatFails(t *testing.T) {
+	s, b := openNew(t)
+	for _, r := range []io.ReadSeeker{bytes.NewReader(data(20 * mib)), broken{bytes.NewReader(nil)}} {
+		if err := s.PutFile(t.Context(), "catalogue/x.db", r, 20*mib+1); err == nil {
+			t.Error("a file that cannot be read is written")
+		}
+	}
+	if left, uploads := keys(t, b); len(left) > 0 || uploads > 0 {
+		t.Errorf("there are %q and %d uploads", left, uploads)
+	}
+	for _, name := range []string{"", "data/x", "meta/x", "gone/x/y"} {
+		if err := s.WriteObject(t.Context(), name, nil); err == nil {
+			t.Errorf("%q can be written", name)
+		}
+		if err := s.DeleteObject(t.Context(), name); err == nil {
+			t.Errorf("%q can be deleted", name)
+		}
+	}
+}
+
+// broken can be read for a while.
+type broken struct{ io.ReadSeeker }
+
+func (b broken) Read(p []byte) (int, error) {
+	return iotest.ErrReader(errors.New("the disk is broken")).Read(p)
+}
