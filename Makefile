@@ -2,18 +2,26 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CLIENTS     = .cache/clients
+SERVERS     = .cache/servers
 
-.PHONY: build test test-clients-setup lint check bench million soak killtest crash flips fuzz clean
+.PHONY: build test test-clients-setup test-servers-setup test-minio lint check bench million soak killtest crash flips fuzz clean
 
 build:                ## build bin/moraine
 	go build -o bin/moraine ./cmd/moraine
 
-test: test-clients-setup  ## all tests; the import table apart, for it asks go list, which the test cache does not see
+test: test-clients-setup test-servers-setup  ## all tests; the import table apart, for it asks go list, which the test cache does not see
 	go test -count=1 ./internal/arch
-	MORAINE_CLIENTS=$(CURDIR)/$(CLIENTS) go test ./...
+	MORAINE_CLIENTS=$(CURDIR)/$(CLIENTS) MORAINE_SERVERS=$(CURDIR)/$(SERVERS) go test ./...
 
 test-clients-setup:   ## install the foreign clients that tests run (aws CLI, boto3, boto 2, JavaScript SDK)
 	@scripts/setup-clients $(CLIENTS)
+
+test-servers-setup:   ## install the servers that tests run (versitygw, PostgreSQL): two minutes, once
+	@scripts/setup-servers $(SERVERS)
+
+test-minio:           ## the store in a bucket against MinIO, which takes four minutes to build, once
+	@scripts/setup-servers $(SERVERS) minio
+	MORAINE_MINIO=1 MORAINE_SERVERS=$(CURDIR)/$(SERVERS) go test -count=1 ./internal/enginetest ./internal/store/objects
 
 lint:                 ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -40; echo "gofmt would change these files"; exit 1; }
