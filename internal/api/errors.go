@@ -17,6 +17,7 @@ type row struct {
 var errorTable = map[fault.Kind]row{ // read only
 	fault.Internal:             {http.StatusInternalServerError, "ServiceUnavailableException"},
 	fault.Corrupt:              {http.StatusInternalServerError, "ServiceUnavailableException"},
+	fault.Unavailable:          {http.StatusInternalServerError, "ServiceUnavailableException"},
 	fault.Invalid:              {http.StatusBadRequest, "InvalidParameterValueException"},
 	fault.Missing:              {http.StatusBadRequest, "MissingParameterValueException"},
 	fault.Malformed:            {http.StatusBadRequest, "SerializationException"},

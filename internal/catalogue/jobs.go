@@ -112,6 +112,15 @@ func (tx *Tx) FinishJob(j Job) error {
 		j.ID, j.Status, j.Message, millis(j.CompletedAt), millis(j.ExpiresAt), j.NextMarker, j.OutputPlace, j.OutputSize)
 }
 
+// PostponeJob makes a job in progress due at another moment. It reports whether that was done: not if another node has postponed or ended it meanwhile.
+func (tx *Tx) PostponeJob(j Job, due time.Time) (bool, error) {
+	err := tx.execOne(`UPDATE jobs SET due_at = $2 WHERE job_id = $1 AND status = 'InProgress' AND due_at = $3`, j.ID, millis(due), millis(j.DueAt))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // JobsOfArchive returns the jobs on an archive that are running or offer its bytes. Expired ones count until PurgeJobs, so that a
 // download that began before may end.
 func (tx *Tx) JobsOfArchive(archive string) ([]Job, error) {

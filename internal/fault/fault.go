@@ -32,6 +32,7 @@ const (
 	WrongMethod                      // the resource exists, the method does not
 	BadRequest                       // unreadable, and no other kind fits
 	Corrupt                          // bytes on the medium do not match their hashes
+	Unavailable                      // cannot be done at the moment, and will be possible again
 )
 
 // Error is a failure with its kind. Message is written for the person at the other end: it names the thing and the

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/access"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/enginetest"
 	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/vault"
 )
@@ -58,7 +60,44 @@ func Config(t testing.TB) config.Config {
 		t.Fatal(err)
 	}
 	c.Listen, c.AdminListen, c.Data = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	if OnSharedEngines() {
+		b := enginetest.S3(t)
+		os.Setenv("AWS_ACCESS_KEY_ID", b.AccessKeyID) // the same for every test of the process
+		os.Setenv("AWS_SECRET_ACCESS_KEY", b.SecretAccessKey)
+		c.Catalogue, c.Store = enginetest.Database(t), b.URL()
+	}
 	return c
+}
+
+// sharedEngines in the environment has servers keep their rows in PostgreSQL and their bytes in a bucket; its value is of no account.
+const sharedEngines = "MORAINE_TEST_SHARED_ENGINES"
+
+// OnSharedEngines reports whether servers keep their rows in PostgreSQL and their bytes in a bucket.
+func OnSharedEngines() bool { return os.Getenv(sharedEngines) != "" }
+
+// OnlyEmbedded skips a test that is about the files of a server.
+func OnlyEmbedded(t testing.TB, why string) {
+	t.Helper()
+	if OnSharedEngines() {
+		t.Skip("not for PostgreSQL and S3: " + why)
+	}
+}
+
+// AgainOnSharedEngines runs all tests of the package again, with servers that keep their rows in PostgreSQL and their bytes in a bucket.
+func AgainOnSharedEngines(t *testing.T) {
+	t.Helper()
+	if OnSharedEngines() {
+		return // this is that run
+	}
+	enginetest.Database(t) // or the reason why not
+	enginetest.S3(t)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v="+fmt.Sprint(testing.Verbose()), "-test.timeout=20m")
+	cmd.Env = append(os.Environ(), sharedEngines+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("on PostgreSQL and S3: %v\n%s", err, out)
+	} else if testing.Verbose() {
+		t.Logf("%s", out)
+	}
 }
 
 // Start starts a server that is stopped when the test ends. Each option changes its configuration.

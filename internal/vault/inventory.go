@@ -165,7 +165,7 @@ func (s *Service) writeInventory(ctx context.Context, ref Ref, j catalogue.Job) 
 	}()
 	defer r.Close()
 	l := label{What: isOutput, Account: ref.Account, Vault: ref.Name, Job: j.ID}
-	x, err := s.bytes.Put(ctx, store.Payload, l.encode(), treehash.NewStream(r, -1, nil))
+	x, err := s.putWarm(ctx, l, treehash.NewStream(r, -1, nil))
 	if err != nil {
 		return store.Extent{}, nil, err
 	}

@@ -51,7 +51,7 @@ func (s *Service) writeLock(ctx context.Context, ref Ref, l catalogue.Lock, tags
 		return store.Extent{}, err
 	}
 	name := label{What: isLock, Account: ref.Account, Vault: ref.Name, Lock: l.ID}
-	return s.bytes.Put(ctx, store.Payload, name.encode(), treehash.NewStream(strings.NewReader(string(text)), int64(len(text)), nil))
+	return s.putWarm(ctx, name, treehash.NewStream(strings.NewReader(string(text)), int64(len(text)), nil))
 }
 
 // maxLockText is more than the payload of the record of a lock has: every byte of a policy may need six in JSON, and a character of a tag twelve.

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -68,7 +69,11 @@ func finderOfOutput(job string) finder {
 
 // Open returns the bytes of the output from first to last, both inclusive, verified.
 func (o *Output) Open(ctx context.Context, first, last int64) (io.ReadCloser, error) {
-	return o.s.open(ctx, o.content, o.base+first, last-first+1)
+	r, err := o.s.open(ctx, o.content, o.base+first, last-first+1)
+	if errors.Is(err, store.ErrCold) {
+		err = o.bringBack(ctx, err)
+	}
+	return r, err
 }
 
 // TreeHash returns the tree hash of the bytes from first to last. There is one only if both the job's range and this one are nodes of the archive's tree.

@@ -75,6 +75,10 @@ func (s *Service) nextDue(ctx context.Context, kind JobKind) (next time.Time, er
 // written by one.
 func (s *Service) finishJob(ctx context.Context, j catalogue.Job) error {
 	if j.Action != inventoryRetrieval {
+		ready, err := s.bring(ctx, j)
+		if err != nil || !ready {
+			return err
+		}
 		return s.completeJob(ctx, j)
 	}
 	err := s.leased(ctx, "inventory "+j.ID, func(ctx context.Context, _ *lease) error {
