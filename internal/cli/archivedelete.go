@@ -72,7 +72,7 @@ func (d *deleting) add(ctx context.Context, arg string, all bool) error {
 	}
 	if len(versions) == 0 {
 		if len(arg) < shortest {
-			return &exitError{exitNotFound, "", fmt.Errorf("no archive of the name %q is known here, and for the beginning of an id it is too short: %d characters are needed", arg, shortest)}
+			return &exitError{exitNotFound, toFind(d.vault), fmt.Errorf("no archive of the name %q is known here, and for the beginning of an id it is too short: %d characters are needed", arg, shortest)}
 		}
 		a, err := d.find(ctx, d.ix, d.vault, arg)
 		if err != nil {

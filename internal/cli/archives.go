@@ -62,10 +62,14 @@ func (s *session) find(ctx context.Context, ix *index.Index, vault, what string)
 	case errors.Is(err, index.ErrNotFound) && wholeID.MatchString(what):
 		return index.Archive{ID: what}, nil
 	case errors.Is(err, index.ErrNotFound):
-		hint := fmt.Sprintf("`moraine archive list --vault %s` lists what is known; `moraine inventory --vault %[1]s` asks the service what there is.", quoted(vault))
-		return a, &exitError{exitNotFound, hint, fmt.Errorf("no archive is known here whose name is %q, or whose id begins so", what)}
+		return a, &exitError{exitNotFound, toFind(vault), fmt.Errorf("no archive is known here whose name is %q, or whose id begins so", what)}
 	}
 	return a, err
+}
+
+// toFind says how to find out what is in a vault.
+func toFind(vault string) string {
+	return fmt.Sprintf("`moraine archive list --vault %s` lists what is known; `moraine inventory --vault %[1]s` asks the service what there is.", quoted(vault))
 }
 
 // wholeID matches what may be an id that is not in the index. No service has shorter ones.

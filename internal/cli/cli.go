@@ -41,8 +41,6 @@ func Run(ctx context.Context, p Process) int {
 	}
 	root := rootCommand(p)
 	root.SetArgs(p.Args)
-	root.SetOut(p.Stdout)
-	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
@@ -87,6 +85,8 @@ func rootCommand(p Process) *cobra.Command {
 		RunE:          help,
 	}
 	root.SetFlagErrorFunc(usage)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
 	root.AddCommand(serveCommand(p), adminCommand(p), vaultCommand(p), hashCommand(p))
 	root.AddCommand(uploadCommand(p), downloadCommand(p), archiveCommand(p), inventoryCommand(p), jobCommand(p), partsCommand(p))
 	root.AddCommand(syncCommand(p), restoreCommand(p))
@@ -101,7 +101,39 @@ func rootCommand(p Process) *cobra.Command {
 		below(&cobra.Command{Use: "retrieval-policy", Short: "How much the account may retrieve"}, limitShowCommand(p), limitSetCommand(p)),
 		below(&cobra.Command{Use: "capacity", Short: "Provisioned capacity for expedited retrievals"}, capacityListCommand(p), capacityPurchaseCommand(p)),
 	)
+	adopt(root)
 	return root
+}
+
+// adopt has the commands that come with cobra say what is wrong as the others do.
+func adopt(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example, cmd.Run, cmd.RunE = "  moraine help vault create", nil, helpOn
+		case "completion":
+			below(cmd)
+			for _, shell := range cmd.Commands() {
+				shell.Args = arguments()
+			}
+		}
+	}
+}
+
+// helpOn is help for the command that the arguments name.
+func helpOn(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return usage(cmd, err)
+	}
+	if err := group(about, rest); err != nil {
+		return err
+	}
+	about.InitDefaultHelpFlag()
+	about.InitDefaultVersionFlag()
+	return about.Help()
 }
 
 // group is the check of the arguments of a command that only has commands below it.

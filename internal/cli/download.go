@@ -45,26 +45,28 @@ or half a day (Bulk), with Moraine a moment. Whatever is interrupted is gone on 
   moraine download --vault photos 2016.tar /tmp/ --tier Bulk
   moraine download --vault photos --job JOB - | tar x`,
 	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if job != "" {
+			return arguments("[FILE]")(cmd, args)
+		}
+		return arguments("ID or NAME", "[FILE]")(cmd, args)
+	}
 	text(cmd, &job, "job", "id of the job, or the beginning of it, whose output is wanted")
 	d.flags(cmd)
 	cmd.Flags().Var(&d.tier, "tier", "Expedited, Standard or Bulk: how soon, and for how much (default: Standard)")
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {
 		d.session, d.vault, d.args = s, vault, args
-		wanted := 2
+		target := last(args, 2)
 		if job != "" {
-			wanted = 1
+			target = last(args, 1)
 		}
 		switch {
-		case wanted == 2 && len(args) == 0:
-			return usage(cmd, errors.New("ID or NAME is missing"))
-		case len(args) > wanted:
-			return usage(cmd, fmt.Errorf("%q is one argument too many", args[wanted]))
-		case s.asJSON && slices.Contains(args[wanted-1:], "-"):
+		case s.asJSON && target == "-":
 			return usage(cmd, errors.New("with - and --json both would go to standard output"))
 		case job != "":
-			return d.output(ctx, job, last(args, 1))
+			return d.output(ctx, job, target)
 		}
-		return d.archive(ctx, args[0], last(args, 2))
+		return d.archive(ctx, args[0], target)
 	})
 }
 
@@ -204,7 +206,7 @@ func (d *downloading) target(asked, name string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && d.force:
 		return file, nil
 	case err == nil:
-		return "", &exitError{exitFailed, "--force replaces it; FILE is another place.", fmt.Errorf("there is a file %s already", printable(file))}
+		return "", &exitError{exitFailed, "--force replaces it; or name another file.", fmt.Errorf("there is a file %s already", printable(file))}
 	}
 	return "", err
 }

@@ -199,7 +199,7 @@ func TestArchives(t *testing.T) {
 		}
 		return all
 	}
-	for pattern, want := range map[string]string{"": "c c x/a x/y/b ", "x/*": "x/a ", "x/": "x/a x/y/b ", "**/b": "x/y/b ", "none": ""} {
+	for pattern, want := range map[string]string{"**": "c c x/a x/y/b ", "x/*": "x/a ", "x/": "x/a x/y/b ", "**/b": "x/y/b ", "none": ""} {
 		if got := names(pattern); got != want {
 			t.Errorf("%q: %q", pattern, got)
 		}
@@ -221,7 +221,7 @@ func TestArchives(t *testing.T) {
 	k.says(0, "inventory --vault v", "v: 2 archives, 3 B")
 	k.says(0, "archive list --vault v", "The last inventory is of", "less than a minute ago")
 	k.says(0, "archive delete --vault v c")
-	if got := names(""); got != "x/y/b " {
+	if got := names("**"); got != "x/y/b " {
 		t.Errorf("%q", got)
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -11,9 +12,13 @@ import (
 	"github.com/moraine-archive/moraine/glacier"
 )
 
-// arguments is the check for a number of arguments with a name for each: "[NAME]" may be missing, "NAME..." is one or more.
+// arguments is the check for a number of arguments with a name for each: "[NAME]" may be missing, "NAME..." is one or more. None is empty: an empty one comes from a variable
+// that is not set, and would be the current directory, or everything.
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
+		if i := slices.Index(args, ""); i >= 0 && len(names) > 0 {
+			return usage(cmd, fmt.Errorf("%s is empty", strings.Trim(names[min(i, len(names)-1)], "[].")))
+		}
 		for i, name := range names {
 			name, several := strings.CutSuffix(name, "...")
 			switch {

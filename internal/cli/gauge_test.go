@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
 )
@@ -67,25 +65,6 @@ func TestFit(t *testing.T) {
 		if got := printable(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
-	}
-}
-
-// TestExplained holds that each of the commands for archives has an explanation and an example.
-func TestExplained(t *testing.T) {
-	var walk func(cmd *cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		for _, sub := range cmd.Commands() {
-			walk(sub)
-		}
-		if cmd.HasSubCommands() {
-			return
-		}
-		if cmd.Example == "" || cmd.Long == "" || cmd.Short == "" || !strings.Contains(cmd.Example, "moraine "+cmd.CommandPath()) {
-			t.Errorf("moraine %s: %q, %q, %q", cmd.CommandPath(), cmd.Short, cmd.Long, cmd.Example)
-		}
-	}
-	for _, cmd := range []*cobra.Command{uploadCommand(Process{}), downloadCommand(Process{}), archiveCommand(Process{}), inventoryCommand(Process{}), jobCommand(Process{}), partsCommand(Process{})} {
-		walk(cmd)
 	}
 }
 

@@ -46,10 +46,11 @@ when interrupted, run the command again. With --output the document itself is ke
 	t.flags(cmd)
 	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, _ []string) error {
 		t.session, t.vault = s, vault
-		t.format = strings.ToUpper(t.format)
+		asked := t.format
+		t.format = strings.ToUpper(asked)
 		switch {
 		case t.format != "JSON" && t.format != "CSV":
-			return usage(cmd, fmt.Errorf("--format %s is neither json nor csv", t.format))
+			return usage(cmd, fmt.Errorf("--format %s is neither json nor csv", asked))
 		case t.format == "CSV" && t.output == "" && !t.noWait:
 			return usage(cmd, errors.New("--output is missing: what is known here is taken from JSON only"))
 		case t.output == "-" && s.asJSON:

@@ -57,9 +57,6 @@ func (s *session) findJob(ctx context.Context, vault, id string) (*glacier.Job, 
 	if wholeID.MatchString(id) {
 		return s.client.DescribeJob(ctx, vault, id)
 	}
-	if id == "" { // which every id begins with
-		return nil, &exitError{code: exitUsage, err: errors.New("the id of the job is empty")}
-	}
 	var found []glacier.Job
 	for j, err := range s.client.Jobs(ctx, vault, glacier.JobFilter{}) {
 		if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/daemon"
-	"github.com/moraine-archive/moraine/internal/fault"
 )
 
 // notificationsCommand is about messages that were not delivered. A server that runs on the data does what is asked; otherwise the command does.
@@ -83,9 +82,7 @@ that runs delivers it at once, otherwise the next one that starts.`,
 	return onData(p, cmd, func(ctx context.Context, c config.Config, out output, args []string) error {
 		t := daemon.Task{Name: "retry"}
 		if !*all {
-			if t.ID = args[0]; t.ID == "" { // which would stand for all
-				return fault.New(fault.Invalid, "the ID is empty")
-			}
+			t.ID = args[0]
 		}
 		var due int64
 		err := daemon.Maintain(ctx, c, t, quiet(p), time.Now, func(e daemon.Event) error {

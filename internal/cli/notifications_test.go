@@ -64,7 +64,7 @@ func TestNotifications(t *testing.T) {
 		}
 		a.fails(10, "notifications retry 0b6f6f5e-5a0c-4d0e-8b7e-0a3c7a3f9a11", "not found: there is no message", "0b6f6f5e-5a0c-4d0e-8b7e-0a3c7a3f9a11")
 		a.fails(10, "notifications retry --json absent", `"absent"`)
-		if code, _, stderr := a.run("notifications", "retry", ""); code != 2 || !strings.Contains(stderr, "the ID is empty") {
+		if code, _, stderr := a.run("notifications", "retry", ""); code != 2 || !strings.Contains(stderr, "ID is empty") {
 			t.Errorf("an empty ID: %d, %s", code, stderr)
 		}
 		a.prints(`Messages to be delivered now: 1\.\n`, "notifications", "retry", list[0]["id"].(string))

@@ -115,9 +115,6 @@ func (s *session) findUpload(ctx context.Context, vault, id string) (string, err
 	if wholeID.MatchString(id) {
 		return id, nil
 	}
-	if id == "" { // which every id begins with
-		return "", &exitError{code: exitUsage, err: errors.New("the id of the upload is empty")}
-	}
 	var found []string
 	for u, err := range s.client.MultipartUploads(ctx, vault) {
 		if err != nil {
@@ -145,15 +142,16 @@ func partsAbortCommand(p Process) *cobra.Command {
 		Example: "  moraine parts abort --vault photos UPLOAD\n  moraine parts abort --vault photos --all",
 	}
 	all := cmd.Flags().Bool("all", false, "give up all uploads of the vault")
-	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
-		case len(args) > 1:
-			return usage(cmd, fmt.Errorf("%q is one argument too many", args[1]))
-		case *all && len(args) == 1:
+		case *all && len(args) > 0:
 			return usage(cmd, errors.New("UPLOAD and --all exclude each other"))
 		case !*all && len(args) == 0:
 			return usage(cmd, errors.New("UPLOAD or --all is missing"))
 		}
+		return arguments("[UPLOAD]")(cmd, args)
+	}
+	return inVault(p, cmd, func(ctx context.Context, s *session, vault string, args []string) error {
 		return s.abort(ctx, vault, args)
 	})
 }

@@ -38,7 +38,7 @@ When it was interrupted, run it again: jobs and parts of files that are there ar
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 3 {
-			return nil
+			return arguments("VAULT", "PATTERN", "DIR")(cmd, args)
 		}
 		return arguments("VAULT", "DIR")(cmd, args)
 	}
@@ -71,6 +71,9 @@ var took = map[tierFlag]string{ // read only
 }
 
 func (s *session) restore(ctx context.Context, o *restoreOptions, vault, pattern, dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", dir)
+	}
 	v, ix, err := s.open(ctx, vault)
 	if err != nil {
 		return err
@@ -95,9 +98,10 @@ func (s *session) restore(ctx context.Context, o *restoreOptions, vault, pattern
 	return r.report(r.run(ctx))
 }
 
-// restoreDocument is what a restore has done, for scripts.
+// restoreDocument is what a restore has done, or would do, for scripts.
 type restoreDocument struct {
 	Vault    string         `json:"vault"`
+	DryRun   bool           `json:"dry_run,omitempty"`
 	Plan     planDocument   `json:"plan"`
 	Restored []restoredFile `json:"restored"`
 	There    int64          `json:"already_there"`
@@ -146,7 +150,11 @@ func (r *restoring) plan(ctx context.Context, pattern string) error {
 		last = append(last, a)
 	}
 	if len(last) == 0 {
-		return fmt.Errorf("the vault %s has no file that matches %q, as far as is known here: %w", r.vault, pattern, index.ErrNotFound)
+		of := "no archive"
+		if pattern != "" {
+			of = fmt.Sprintf("no file that matches %q", pattern)
+		}
+		return &exitError{exitNotFound, toFind(r.vault), fmt.Errorf("the vault %s has %s, as far as is known here", r.vault, of)}
 	}
 	return r.versions(ctx, last)
 }
@@ -271,6 +279,10 @@ func (r *restoring) sayPlan(pattern string) {
 // print prints the plan for a dry run.
 func (r *restoring) print() error {
 	if r.asJSON {
+		r.done.DryRun = true
+		for _, w := range r.wanted {
+			r.done.Restored = append(r.done.Restored, restoredFile{w.path, filepath.Join(r.dir, w.place), w.id, w.size})
+		}
 		return r.printDocument()
 	}
 	for _, w := range r.wanted {

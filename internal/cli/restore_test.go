@@ -78,7 +78,7 @@ func TestRestore(t *testing.T) {
 	k := keeperOf(t, s)
 	dir, to := tree(t), filepath.Join(t.TempDir(), "new", "place")
 	n := len(oddNames)
-	k.says(10, "restore v "+to, "no file that matches")
+	k.says(10, "restore v "+to, "has no archive", "moraine inventory --vault v")
 	k.wants(0, "sync", dir, "v")
 
 	k.says(2, "restore v", "DIR is missing")
@@ -88,7 +88,7 @@ func TestRestore(t *testing.T) {
 	k.says(10, "restore v nothing/* "+to, `"nothing/*"`)
 	k.says(2, "restore v "+to, fmt.Sprintf("%d files", n), "3 to 5 hours", "--yes")
 	k.says(0, "restore v "+to+" --dry-run --tier Bulk", "+ plain.txt  ", "5 to 12 hours")
-	if d := k.restore(0, "+0 =0 skipped 0 failed 0", "v", to, "--dry-run"); d.Plan.Files != int64(n) || d.Plan.Takes == "" {
+	if d := k.restore(0, fmt.Sprintf("+%d =0 skipped 0 failed 0", n), "v", to, "--dry-run"); d.Plan.Files != int64(n) || d.Plan.Takes == "" {
 		t.Errorf("the plan is %+v", d.Plan)
 	}
 	if _, err := os.Stat(to); err == nil {

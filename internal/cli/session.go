@@ -117,7 +117,7 @@ func (s *session) explain(err error) error {
 		coded.code = exitDenied
 	case errors.Is(err, glacier.ErrAuthentication), errors.Is(err, glacier.ErrExpiredToken):
 		coded.code = exitDenied
-		coded.hint = "Look at the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile and AWS_SHARED_CREDENTIALS_FILE. Those of a Moraine server are in the file that it names on its start."
+		coded.hint = "Look at the region, --region or AWS_REGION, and at the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or --profile and AWS_SHARED_CREDENTIALS_FILE. Those of a Moraine server are in the file that it names on its start."
 	case errors.Is(err, glacier.ErrPolicyEnforced):
 		coded.hint = "`moraine retrieval-policy show` says what may be retrieved; --tier Bulk is not limited."
 	case errors.As(err, &sending) && errors.As(sending.Err, &network) && !errors.Is(err, context.Canceled):

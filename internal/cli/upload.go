@@ -100,6 +100,7 @@ type uploading struct {
 	*session
 	uploadOptions
 	vault  string
+	ended  bool // what --resume names is not open (any more)
 	ix     *index.Index
 	known  index.State
 	list   []uploadDocument

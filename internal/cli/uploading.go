@@ -51,6 +51,7 @@ func (u *uploading) described(ctx context.Context, description string) (string, 
 	head, err := u.client.ListParts(ctx, u.vault, u.resume, glacier.Page{Limit: 1})
 	switch {
 	case errors.Is(err, glacier.ErrNotFound): // it may have become an archive
+		u.ended = true
 		return description, nil
 	case err != nil:
 		return "", err
@@ -109,8 +110,11 @@ func (u *uploading) uploader(v *view) *transfer.Uploader {
 // send goes on with an upload that was begun before, or begins one.
 func (u *uploading) send(ctx context.Context, f *regular, description string, v *view) (*transfer.Archive, error) {
 	note := f.noteOf(description)
-	if u.resume == "" {
+	switch {
+	case u.resume == "":
 		return u.remembered(v).send(ctx, f, note)
+	case u.ended: // there is nothing to remember
+		return u.uploader(v).Resume(ctx, u.vault, u.resume, f, f.size)
 	}
 	note.ID, note.Started = u.resume, time.Now()
 	return u.remembered(v).resume(ctx, f, note)

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,14 +36,21 @@ func documentOf(v glacier.Vault) vaultDocument {
 	return d
 }
 
+// vaultName matches what a vault can be named.
+var vaultName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,255}$`) // read only
+
 func vaultCreateCommand(p Process) *cobra.Command {
-	return onVaults(p, &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Make a vault",
 		Long:    "Make a vault. If there is one of that name, nothing happens.",
 		Example: "  moraine vault create photos --endpoint http://127.0.0.1:2012",
 		Args:    arguments("NAME"),
-	}, func(ctx context.Context, s *session, args []string) error {
+	}
+	return onVaults(p, cmd, func(ctx context.Context, s *session, args []string) error {
+		if !vaultName.MatchString(args[0]) {
+			return usage(cmd, fmt.Errorf("%q cannot be the name of a vault: it has 1 to 255 letters, digits and ._-", args[0]))
+		}
 		v, err := s.client.CreateVault(ctx, args[0])
 		if err != nil {
 			return err
@@ -107,7 +116,11 @@ func vaultDeleteCommand(p Process) *cobra.Command {
 		Example: "  moraine vault delete photos",
 		Args:    arguments("NAME"),
 	}, func(ctx context.Context, s *session, args []string) error {
-		if _, err := s.client.DeleteVault(ctx, args[0]); err != nil {
+		_, err := s.client.DeleteVault(ctx, args[0])
+		switch {
+		case errors.Is(err, glacier.ErrInvalidParameter):
+			return s.hinted(err, fmt.Sprintf("`moraine vault purge %s` empties it.", quoted(args[0])))
+		case err != nil:
 			return err
 		}
 		return s.done(map[string]string{"name": args[0]}, "The vault %s is gone.", args[0])
