@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 //	server [emulate]          start a server; the commands find it, and its data. In ~/.aws/credentials there are profiles for
 //	                          the root of the account, for the user reader, who may read, and for the user nobody, who may nothing
 //	stopserver                stop it in an orderly way
+//	leaveupload VARIABLE VAULT DESCRIPTION
+//	                          have an upload with one part of 1 MiB that is not complete, and its id in a variable
 //	exits N COMMAND...        run a command, which has to end with this exit code
 //	json PATH PATTERN         the output is one JSON document, and the pattern matches all of what it has at the path,
 //	                          like 0.name; . is the document
@@ -58,13 +60,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"server":     plainly(startServer),
-			"stopserver": plainly(stopServer),
-			"exits":      plainly(exits),
-			"json":       plainly(jsonMatches),
-			"jsonlen":    plainly(jsonLength),
-			"jsonkeys":   plainly(jsonKeys),
-			"jsonenv":    plainly(jsonVariable),
+			"server":      plainly(startServer),
+			"stopserver":  plainly(stopServer),
+			"leaveupload": plainly(leaveUpload),
+			"exits":       plainly(exits),
+			"json":        plainly(jsonMatches),
+			"jsonlen":     plainly(jsonLength),
+			"jsonkeys":    plainly(jsonKeys),
+			"jsonenv":     plainly(jsonVariable),
 		},
 	})
 }
@@ -122,6 +125,22 @@ func stopServer(ts *testscript.TestScript, _ []string) error {
 		return errors.New("there is no server")
 	}
 	script.server.Stop(script.t)
+	return nil
+}
+
+func leaveUpload(ts *testscript.TestScript, args []string) error {
+	if len(args) != 3 {
+		return errors.New("usage: leaveupload VARIABLE VAULT DESCRIPTION")
+	}
+	script := ts.Value(script{}).(*script)
+	uploads := "/-/vaults/" + args[1] + "/multipart-uploads"
+	header := map[string]string{"x-amz-part-size": "1048576", "x-amz-archive-description": args[2]}
+	id := script.server.Want(script.t, 201, moraintest.Request{Method: "POST", Path: uploads, Header: header}).Header.Get("x-amz-multipart-upload-id")
+	body := moraintest.Pattern(1 << 20)
+	header = moraintest.UploadHeaders(body)
+	header["Content-Range"] = "bytes 0-1048575/*"
+	script.server.Want(script.t, 204, moraintest.Request{Method: "PUT", Path: uploads + "/" + id, Header: header, Body: body})
+	ts.Setenv(args[0], id)
 	return nil
 }
 
