@@ -8,23 +8,28 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 )
 
 // bucket speaks to the server about one bucket. Keys are those below the prefix of the store.
 type bucket struct {
-	client *s3.Client
-	name   string
-	prefix string // ends with a slash, or is empty
+	client   *s3.Client
+	name     string
+	prefix   string        // ends with a slash, or is empty
+	endpoint string        // as people name it
+	longest  time.Duration // wait before something is tried again
 }
 
 // Figures of speaking to a server.
@@ -38,7 +43,12 @@ const (
 )
 
 func openBucket(ctx context.Context, o Options) (*bucket, error) {
-	load := []func(*config.LoadOptions) error{}
+	load := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = longestReply
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+		})),
+	}
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
 	}
@@ -52,6 +62,7 @@ func openBucket(ctx context.Context, o Options) (*bucket, error) {
 	if c.Region == "" {
 		c.Region = defaultPlace
 	}
+	longest := cmp.Or(o.longestWait, longestWait)
 	client := s3.NewFromConfig(c, func(s *s3.Options) {
 		if o.Endpoint != "" {
 			s.BaseEndpoint = aws.String(o.Endpoint)
@@ -60,37 +71,63 @@ func openBucket(ctx context.Context, o Options) (*bucket, error) {
 		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // other people's servers do not know the checksums of AWS
 		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		s.DisableLogOutputChecksumValidationSkipped = true
+		s.APIOptions = append(s.APIOptions, signPayloads)
 		s.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
-			r.MaxAttempts, r.MaxBackoff = attempts, cmp.Or(o.longestWait, longestWait)
-		})
-		s.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = longestReply
-			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+			r.MaxAttempts, r.MaxBackoff = attempts, longest
 		})
 	})
-	b := &bucket{client: client, name: o.Bucket, prefix: strings.Trim(o.Prefix, "/")}
+	b := &bucket{client: client, name: o.Bucket, prefix: strings.Trim(o.Prefix, "/"), endpoint: cmp.Or(o.Endpoint, "AWS, region "+c.Region), longest: longest}
 	if b.prefix != "" {
 		b.prefix += "/"
 	}
-	return b, b.check(ctx, o.Endpoint)
+	return b, b.check(ctx, c.Credentials)
 }
 
-// check makes sure that there is a bucket that can be used.
-func (b *bucket) check(ctx context.Context, endpoint string) error {
-	_, err := b.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name})
-	if endpoint == "" {
-		endpoint = "AWS"
+// signPayloads has the SHA-256 of every body signed, which all servers hold against what arrives. The SDK does so for HTTP only.
+func signPayloads(stack *middleware.Stack) error {
+	const step = "ComputePayloadHash"
+	if _, ok := stack.Finalize.Get(step); !ok {
+		return nil
 	}
+	_, err := stack.Finalize.Swap(step, &v4.ComputePayloadSHA256{})
+	return err
+}
+
+// check makes sure that there is a bucket that can be used. It asks for a list: unlike the answer to HEAD, that one says what is wrong, and who may see no more
+// than the prefix may have it.
+func (b *bucket) check(ctx context.Context, credentials aws.CredentialsProvider) error {
+	if _, err := credentials.Retrieve(ctx); err != nil {
+		return fmt.Errorf("there are no credentials for %s: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for those in a file of the AWS tools: %w", b, err)
+	}
+	_, err := b.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &b.prefix, MaxKeys: aws.Int32(1)})
 	switch status := statusOf(err); {
 	case err == nil:
 		return nil
-	case status == http.StatusNotFound:
-		return fmt.Errorf("there is no bucket %q at %s: %w", b.name, endpoint, err)
+	case codeOf(err) == "NoSuchBucket" || status == http.StatusNotFound:
+		return fmt.Errorf("there is no %s: make it, or name another one: %w", b, err)
+	case slices.Contains(wrongKeys, codeOf(err)):
+		return fmt.Errorf("the access key for %s is not right: look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE: %w", b, err)
 	case status == http.StatusForbidden:
-		return fmt.Errorf("%s does not let these credentials use the bucket %q: %w", endpoint, b.name, err)
+		return fmt.Errorf("the access key may not use %s: it needs s3:ListBucket, s3:ListBucketMultipartUploads, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload, below %s: %w",
+			b, *b.key("*"), err)
+	case status == http.StatusMovedPermanently || codeOf(err) == "AuthorizationHeaderMalformed":
+		return fmt.Errorf("%s is in another region: name it with region=: %w", b, err)
+	case status == 0:
+		return fmt.Errorf("%s cannot be reached: look at endpoint=, and whether the server runs: %w", b, err)
 	default:
-		return fmt.Errorf("ask %s for the bucket %q: %w", endpoint, b.name, err)
+		return fmt.Errorf("ask for %s: %w", b, err)
 	}
+}
+
+// wrongKeys are the codes of answers to a request whose signature is not that of a key that the server knows.
+var wrongKeys = []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"} // read only
+
+// String names the bucket, and where in it the store is, for people.
+func (b *bucket) String() string {
+	if b.prefix == "" {
+		return fmt.Sprintf("bucket %q at %s", b.name, b.endpoint)
+	}
+	return fmt.Sprintf("bucket %q (prefix %q) at %s", b.name, b.prefix, b.endpoint)
 }
 
 func (b *bucket) key(key string) *string  { return aws.String(b.prefix + key) }
@@ -102,6 +139,17 @@ func (b *bucket) put(ctx context.Context, key string, body []byte, class string)
 		Bucket: &b.name, Key: b.key(key), Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))), StorageClass: types.StorageClass(class),
 	})
 	return b.failed("write", key, err)
+}
+
+// create writes an object unless there is one of its name: then the error is fs.ErrExist, wrapped.
+func (b *bucket) create(ctx context.Context, key string, body []byte) error {
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.name, Key: b.key(key), Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))), IfNoneMatch: aws.String("*"),
+	})
+	if statusOf(err) == http.StatusPreconditionFailed || codeOf(err) == "ConditionalRequestConflict" { // that of a node which is doing the same
+		err = fmt.Errorf("%w: %w", fs.ErrExist, err)
+	}
+	return b.failed("create", key, err)
 }
 
 // delete deletes an object. That there is none is no error.
@@ -119,6 +167,7 @@ type head struct {
 	modified time.Time
 	class    string
 	restore  string // x-amz-restore
+	archived bool   // the server has moved it, by itself, to where it cannot be read at once
 }
 
 // head asks for an object. The error is fs.ErrNotExist, wrapped, if there is none.
@@ -130,7 +179,7 @@ func (b *bucket) head(ctx context.Context, key string) (head, error) {
 	if err != nil {
 		return head{}, b.failed("ask for", key, err)
 	}
-	return head{aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified), string(out.StorageClass), aws.ToString(out.Restore)}, nil
+	return head{aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified), string(out.StorageClass), aws.ToString(out.Restore), out.ArchiveStatus != ""}, nil
 }
 
 // missing makes sure that it is the object that is missing, and not the bucket: the answer to HEAD has no body that could say so. A bucket that is
@@ -140,9 +189,9 @@ func (b *bucket) missing(ctx context.Context, key string, err error) error {
 	switch {
 	case again == nil:
 		out.Body.Close()
-		return fmt.Errorf("ask for %s: it is there and it is not: %w", *b.key(key), err)
+		return fmt.Errorf("ask for object %s in %s: it is there and it is not: %w", key, b, err)
 	case isMissing(again):
-		return fmt.Errorf("there is no object %s in bucket %s: %w", *b.key(key), b.name, fs.ErrNotExist)
+		return fmt.Errorf("there is no object %s in %s: %w", key, b, fs.ErrNotExist)
 	}
 	return b.failed("ask for", key, again)
 }
@@ -164,7 +213,7 @@ func (b *bucket) read(ctx context.Context, key string, limit int64) ([]byte, err
 	}
 	defer r.Close()
 	if r.end > limit {
-		return nil, fmt.Errorf("object %s has %d bytes, more than %d", *b.key(key), r.end, limit)
+		return nil, fmt.Errorf("object %s in %s has %d bytes, more than %d", key, b, r.end, limit)
 	}
 	all := make([]byte, r.end)
 	return all, r.fill(all)
@@ -178,7 +227,7 @@ func (b *bucket) failed(what, key string, err error) error {
 	if isMissing(err) {
 		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
-	return fmt.Errorf("%s object %s in bucket %s: %w", what, *b.key(key), b.name, err)
+	return fmt.Errorf("%s object %s in %s: %w", what, key, b, err)
 }
 
 // isMissing reports whether a server said that there is no such object.
@@ -243,7 +292,7 @@ func (l *lister) peek() (*listed, error) {
 		}
 		out, err := l.pages.NextPage(l.ctx)
 		if err != nil {
-			return nil, fmt.Errorf("list the objects in bucket %s: %w", l.b.name, err)
+			return nil, fmt.Errorf("list the objects in %s: %w", l.b, err)
 		}
 		l.page = out.Contents
 	}
@@ -251,7 +300,7 @@ func (l *lister) peek() (*listed, error) {
 	l.page = l.page[1:]
 	key := aws.ToString(o.Key)
 	if key <= l.last {
-		return nil, fmt.Errorf("the server lists the objects in bucket %s out of order: %q behind %q", l.b.name, key, l.last)
+		return nil, fmt.Errorf("the server lists the objects in %s out of order: %q behind %q", l.b, key, l.last)
 	}
 	l.last = key
 	l.peeked = &listed{l.b.below(key), aws.ToInt64(o.Size), aws.ToTime(o.LastModified)}

@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/store"
@@ -31,9 +33,9 @@ func (s *Store) needsRestore(class string) bool {
 	return class == classGlacier || class == classDeepArchive
 }
 
-// readable reports whether an object can be read now.
+// readable reports whether an object can be read now. What a server has archived by itself is readable when it does not say so any more.
 func (s *Store) readable(h head) bool {
-	return !s.needsRestore(h.class) || restorationOf(h.restore).ready
+	return !h.archived && (!s.needsRestore(h.class) || restorationOf(h.restore).ready)
 }
 
 // classOfCopies is the class for what is moved out of an object: where that was cold, the copies are too.
@@ -62,32 +64,44 @@ func restorationOf(header string) (r restoration) {
 	return r
 }
 
-// Warm asks for payloads to be made readable, and reports whether all of them are.
+// Warm asks for payloads to be made readable, and reports whether all of them are. Objects are restored as a whole, with all records that share them.
 func (s *Store) Warm(ctx context.Context, tier string, at ...store.Place) (ready bool, err error) {
 	if !slices.Contains(tiers, tier) {
 		return false, fault.New(fault.Invalid, "there is no tier %q: there are %s", tier, strings.Join(tiers, ", "))
 	}
-	ready = true
+	var waiting atomic.Bool
 	asked := make(map[name]bool)
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(ahead)
 	for _, p := range at {
-		_, n, m, err := s.record(ctx, p, false)
-		if err != nil {
-			return false, err
-		}
-		if asked[n] || m.size == 0 {
-			continue
-		}
+		n, _, _ := parsePlace(p) // what is no place is an error of warmRecord
+		first := !asked[n]
 		asked[n] = true
-		can, err := s.warmObject(ctx, n, tier)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = s.lost(ctx, p, err)
-		}
-		if err != nil {
-			return false, err
-		}
-		ready = ready && can
+		all.Go(func() error {
+			can, err := s.warmRecord(ctx, p, tier, first)
+			if !can {
+				waiting.Store(true)
+			}
+			return err
+		})
 	}
-	return ready, nil
+	if err := all.Wait(); err != nil {
+		return false, err
+	}
+	return !waiting.Load(), nil
+}
+
+// warmRecord makes sure that there is a record. If it is the first of its object, it asks for that to be made readable.
+func (s *Store) warmRecord(ctx context.Context, at store.Place, tier string, first bool) (ready bool, err error) {
+	_, n, m, err := s.record(ctx, at, false)
+	if err != nil || !first || m.size == 0 {
+		return err == nil, err
+	}
+	ready, err = s.warmObject(ctx, n, tier)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.lost(ctx, at, err)
+	}
+	return ready, err
 }
 
 // warmObject asks for an object to be made readable, if that was not asked before. One that is readable, but for less than half of the time that it
@@ -97,10 +111,13 @@ func (s *Store) warmObject(ctx context.Context, n name, tier string) (ready bool
 	if err != nil {
 		return false, err
 	}
-	if !s.needsRestore(h.class) {
+	if !s.needsRestore(h.class) && !h.archived {
 		return true, nil
 	}
 	r := restorationOf(h.restore)
+	if h.archived {
+		return false, s.restoreArchived(ctx, n, tier, r)
+	}
 	half := time.Duration(s.options.RestoreDays) * 24 * time.Hour / 2
 	if r.asked && (!r.ready || r.until.IsZero() || time.Until(r.until) > half) {
 		return r.ready, nil
@@ -115,6 +132,14 @@ func (s *Store) warmObject(ctx context.Context, n name, tier string) (ready bool
 	return err == nil && s.readable(h), err
 }
 
+// restoreArchived asks for an object that a server has archived by itself, in a class that tiers its objects. Such a one stays readable until it was not read for long.
+func (s *Store) restoreArchived(ctx context.Context, n name, tier string, r restoration) error {
+	if r.asked {
+		return nil
+	}
+	return s.bucket.restore(ctx, n.data(), 0, s.tierFor(classDeepArchive, tier)) // of the two tiers of an archive, it is not said which one has the object
+}
+
 // tierFor returns the tier of the server by which one of ours is served.
 func (s *Store) tierFor(class, tier string) string {
 	if theirs := s.options.RestoreTiers[tier]; theirs != "" {
@@ -126,14 +151,18 @@ func (s *Store) tierFor(class, tier string) string {
 	return tier
 }
 
-// restore asks for an object to be made readable. That it was asked before is no error.
+// restore asks for an object to be made readable for so many days; 0: for as long as the server likes. That it was asked before is no error.
 func (b *bucket) restore(ctx context.Context, key string, days int, tier string) error {
-	_, err := b.client.RestoreObject(ctx, &s3.RestoreObjectInput{
-		Bucket: &b.name, Key: b.key(key),
-		RestoreRequest: &types.RestoreRequest{Days: aws.Int32(int32(days)), GlacierJobParameters: &types.GlacierJobParameters{Tier: types.Tier(tier)}},
-	})
-	if codeOf(err) == "RestoreAlreadyInProgress" {
+	request := &types.RestoreRequest{GlacierJobParameters: &types.GlacierJobParameters{Tier: types.Tier(tier)}}
+	if days > 0 {
+		request.Days = aws.Int32(int32(days))
+	}
+	_, err := b.client.RestoreObject(ctx, &s3.RestoreObjectInput{Bucket: &b.name, Key: b.key(key), RestoreRequest: request})
+	switch codeOf(err) {
+	case "RestoreAlreadyInProgress":
 		return nil
+	case "GlacierExpeditedRetrievalNotAvailable":
+		return fault.Wrap(fault.InsufficientCapacity, err, "%s has no capacity for the tier %s at the moment", b, tier)
 	}
 	return b.failed(fmt.Sprintf("restore by the tier %s", tier), key, err)
 }

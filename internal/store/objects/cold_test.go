@@ -41,6 +41,9 @@ func classOf(t *testing.T, s *Store, b enginetest.Bucket, key string) string {
 }
 
 func TestStoreOnMoto(t *testing.T) {
+	if !onMinIO() {
+		t.Skip("for make test-minio: another server takes its time")
+	}
 	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
 		return openWith(t, optionsFor(enginetest.Moto(t)), now)
 	})

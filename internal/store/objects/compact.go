@@ -155,7 +155,8 @@ func (mv *mover) moveAll(needed []needs) error {
 	for _, n := range needed {
 		x := mv.meta.records[n.record]
 		c := &small{extent: x, payload: make([]byte, 0, x.Size)}
-		if mv.weight+c.weight() > packBytes || len(mv.copies) == maxRecords {
+		weight := int(x.Size + entryLength(x))
+		if mv.weight+weight > packBytes || len(mv.copies) == maxRecords {
 			if err := mv.flush(); err != nil {
 				return err
 			}
@@ -172,7 +173,7 @@ func (mv *mover) moveAll(needed []needs) error {
 		}
 		mv.copies = append(mv.copies, c)
 		mv.waiting = append(mv.waiting, store.Moved{From: x.Place, Fate: n.fate})
-		mv.weight += c.weight() + int(x.Size)
+		mv.weight += weight
 	}
 	return mv.flush()
 }

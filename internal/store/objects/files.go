@@ -1,9 +1,12 @@
 package objects
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 )
@@ -42,6 +45,22 @@ func (s *Store) WriteObject(ctx context.Context, name string, b []byte) error {
 		return err
 	}
 	return s.bucket.put(ctx, name, b, "")
+}
+
+// CreateObject writes a file if there is none of the name; otherwise the error is fs.ErrExist, wrapped. Of several nodes that create one at the same time a
+// single one does. A server that does not know conditional requests takes the last one for all of them.
+func (s *Store) CreateObject(ctx context.Context, name string, b []byte) error {
+	if err := checkFile(name); err != nil {
+		return err
+	}
+	err := s.bucket.create(ctx, name, b)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if there, failed := s.bucket.read(ctx, name, maxFile); failed == nil && bytes.Equal(there, b) {
+		return nil // an attempt whose answer was lost
+	}
+	return err
 }
 
 // DeleteObject deletes a file. That there is none is no error.

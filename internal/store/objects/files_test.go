@@ -3,8 +3,10 @@ package objects
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 	"testing"
 	"testing/iotest"
 )
@@ -60,6 +62,35 @@ func TestFiles(t *testing.T) {
 	}
 	if left, _ := keys(t, b); len(left) != 1 {
 		t.Errorf("there are %q", left)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	s, _ := openNew(t)
+	nodes := make([]error, 8)
+	var all sync.WaitGroup
+	for i := range nodes {
+		all.Go(func() { nodes[i] = s.CreateObject(t.Context(), "identity", fmt.Append(nil, "node ", i)) })
+	}
+	all.Wait()
+	created := 0
+	for i, err := range nodes {
+		if err != nil {
+			if !errors.Is(err, fs.ErrExist) {
+				t.Error(err)
+			}
+			continue
+		}
+		created++
+		if got, err := s.ReadObject(t.Context(), "identity"); err != nil || string(got) != fmt.Sprint("node ", i) {
+			t.Errorf("node %d has created it, and it has %q, %v", i, got, err)
+		}
+	}
+	if created != 1 {
+		t.Errorf("%d nodes have created the file", created)
+	}
+	if err := s.CreateObject(t.Context(), "data/x", nil); err == nil {
+		t.Error("a record can be created")
 	}
 }
 

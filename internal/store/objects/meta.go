@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/moraine-archive/moraine/glacier/treehash"
@@ -20,6 +21,7 @@ const (
 	metaDigest    = sha256.Size
 	maxMeta       = 1 << 30 // more than any object can have
 	maxObjectSize = 1 << 50
+	maxSkew       = math.MaxInt64 / int64(time.Millisecond) // 292 years
 )
 
 // Errors of decodeMeta.
@@ -127,16 +129,18 @@ func (m *meta) decodeEntry(b []byte) (x store.Extent, rest []byte, err error) {
 	}
 	x.Kind = store.Kind(b[0])
 	label, size := binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint64(b[16:])
-	offset := binary.LittleEndian.Uint64(b[8:])
+	offset, skew := binary.LittleEndian.Uint64(b[8:]), int64(binary.LittleEndian.Uint64(b[32:]))
 	switch {
 	case x.Kind < store.Payload || x.Kind > store.Tombstone || b[1]|b[2]|b[3] != 0:
 		return x, nil, fmt.Errorf("kind %d, reserved bytes %x", x.Kind, b[1:4])
 	case label > maxLabel || size > maxObjectSize || offset != uint64(m.size) || m.size+int64(size) > maxObjectSize:
 		return x, nil, fmt.Errorf("a label of %d bytes, a payload of %d from offset %d instead of %d", label, size, offset, m.size)
+	case skew > maxSkew || skew < -maxSkew:
+		return x, nil, fmt.Errorf("a skew of %d ms", skew)
 	}
 	x.Size = int64(size)
 	x.Created = time.UnixMilli(int64(binary.LittleEndian.Uint64(b[24:]))).UTC()
-	x.Skew = time.Duration(int64(binary.LittleEndian.Uint64(b[32:]))) * time.Millisecond
+	x.Skew = time.Duration(skew) * time.Millisecond
 	x.Tree = treehash.Hash(b[40:72])
 	leaves := treehash.Leaves(x.Size)
 	if need := metaEntry + int64(label) + leaves*treehash.Size; need > int64(len(b)) {

@@ -73,15 +73,16 @@ func (o Options) check() error {
 
 // Store is a store.Store in a bucket.
 type Store struct {
-	bucket  *bucket
-	options Options
-	now     func() time.Time
-	fresh   time.Duration // for so long what a server said is believed without asking again
-	warm    *packer       // of records that can be read at any moment
-	cold    *packer       // of payloads in the storage class of the options; the same as warm if there is none
-	metas   *cache[*known]
-	gones   *cache[goneSet]
-	parts   sync.Pool // of *[]byte, as long as a part
+	bucket   *bucket
+	options  Options
+	now      func() time.Time
+	fresh    time.Duration // for so long what a server said is believed without asking again
+	warm     *packer       // of records that can be read at any moment
+	cold     *packer       // of payloads in the storage class of the options; the same as warm if there is none
+	metas    *cache[*known]
+	gones    *cache[goneSet]
+	parts    sync.Pool     // of *[]byte, as long as a part
+	inFlight chan struct{} // has one for each part that is being sent
 
 	mu      sync.Mutex
 	writing map[name]bool  // guarded by mu: objects that a Put of this process has not done with
@@ -98,7 +99,10 @@ func Open(ctx context.Context, options Options, now func() time.Time) (*Store, e
 	if err != nil {
 		return nil, fmt.Errorf("open the store in a bucket: %w", err)
 	}
-	s := &Store{bucket: b, options: options, now: now, fresh: freshFor, writing: make(map[name]bool), metas: newCache[*known](metaCache), gones: newCache[goneSet](goneCache)}
+	s := &Store{
+		bucket: b, options: options, now: now, fresh: freshFor, writing: make(map[name]bool),
+		metas: newCache[*known](metaCache), gones: newCache[goneSet](goneCache), inFlight: make(chan struct{}, partsAtOnce),
+	}
 	s.parts.New = func() any { part := make([]byte, options.PartSize); return &part }
 	s.warm = newPacker(func(items []*small) error { return s.writePack(items, "") })
 	s.cold = s.warm
@@ -192,7 +196,7 @@ func (s *Store) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return fmt.Errorf("the store in bucket %s: %w", s.options.Bucket, fs.ErrClosed)
+		return fmt.Errorf("the store in %s: %w", s.bucket, fs.ErrClosed)
 	}
 	s.puts.Add(1)
 	return nil

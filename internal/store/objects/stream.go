@@ -54,7 +54,7 @@ func (r *stream) connect() error {
 	}
 	out, err := r.b.client.GetObject(r.ctx, in)
 	if codeOf(err) == "InvalidRange" {
-		return fault.Wrap(fault.Corrupt, err, "object %s in bucket %s ends before offset %d", *r.b.key(r.key), r.b.name, r.next)
+		return fault.Wrap(fault.Corrupt, err, "object %s in %s ends before offset %d", r.key, r.b, r.next)
 	}
 	if err != nil {
 		return r.b.failed("read", r.key, err)
@@ -81,14 +81,14 @@ func (r *stream) learn(out *s3.GetObjectOutput, ranged bool) error {
 		var first, last int64
 		text := aws.ToString(out.ContentRange)
 		if _, err := fmt.Sscanf(text, "bytes %d-%d/%d", &first, &last, &r.whole); err != nil || first != r.next {
-			return fmt.Errorf("the server answers with %q when asked for object %s from byte %d", text, *r.b.key(r.key), r.next)
+			return fmt.Errorf("%s answers with %q when asked for object %s from byte %d", r.b, text, r.key, r.next)
 		}
 	}
 	if r.end < 0 {
 		r.end = r.whole
 	}
 	if r.whole < r.end {
-		return fault.New(fault.Corrupt, "object %s in bucket %s has %d bytes, not the %d that it should have at least", *r.b.key(r.key), r.b.name, r.whole, r.end)
+		return fault.New(fault.Corrupt, "object %s in %s has %d bytes, not the %d that it should have at least", r.key, r.b, r.whole, r.end)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (r *stream) pause(broke error, try int) error {
 		return broke
 	}
 	select {
-	case <-time.After(firstPause << try):
+	case <-time.After(min(firstPause<<try, r.b.longest)):
 		return nil
 	case <-r.ctx.Done():
 		return r.ctx.Err()
@@ -152,7 +152,7 @@ func (r *stream) fail(err error) error {
 		err = ended
 	}
 	if fault.KindOf(err) == fault.Internal {
-		err = fmt.Errorf("read object %s in bucket %s at offset %d: %w", *r.b.key(r.key), r.b.name, r.next, err)
+		err = fmt.Errorf("read object %s in %s at offset %d: %w", r.key, r.b, r.next, err)
 	}
 	r.err = err
 	return err

@@ -36,7 +36,8 @@ type upload struct {
 
 // Figures of uploads in parts.
 const (
-	partsInFlight = 2 // besides the one that is being filled
+	partsInFlight = 2  // of an upload, besides the one that is being filled
+	partsAtOnce   = 32 // of all uploads: more are no faster, and each is memory
 	maxParts      = 10_000
 )
 
@@ -82,7 +83,7 @@ func (u *upload) context() error {
 	return nil
 }
 
-// flush sends the part that is being filled.
+// flush sends the part that is being filled, as soon as it is its turn.
 func (u *upload) flush() error {
 	if u.id == "" {
 		id, err := u.s.bucket.begin(u.ctx, u.key, u.class)
@@ -96,8 +97,14 @@ func (u *upload) flush() error {
 	}
 	part, b, number := u.part, (*u.part)[:u.filled], u.number
 	u.part, u.filled = nil, 0
+	select {
+	case u.s.inFlight <- struct{}{}:
+	case <-u.failed.Done():
+		u.s.parts.Put(part)
+		return u.context()
+	}
 	u.sending.Go(func() error {
-		defer u.s.parts.Put(part)
+		defer func() { u.s.parts.Put(part); <-u.s.inFlight }()
 		done, err := u.s.bucket.sendPart(u.failed, u.key, u.id, number, b)
 		if err == nil {
 			u.mu.Lock()
@@ -203,7 +210,7 @@ func (b *bucket) uploads(ctx context.Context, prefix string) (list []pending, er
 	for pages.HasMorePages() {
 		out, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("list the uploads in bucket %s: %w", b.name, err)
+			return nil, fmt.Errorf("list the uploads in %s: %w", b, err)
 		}
 		for _, u := range out.Uploads {
 			list = append(list, pending{b.below(aws.ToString(u.Key)), aws.ToString(u.UploadId), aws.ToTime(u.Initiated)})

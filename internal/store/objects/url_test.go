@@ -1,9 +1,13 @@
 package objects
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/moraine-archive/moraine/internal/enginetest"
 )
@@ -55,13 +59,16 @@ func TestParseURLRefuses(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	b := enginetest.S3(t)
+	b := newBucket(t)
 	for says, change := range map[string]func(*Options){
-		`there is no bucket "nowhere-to-be-found"`: func(o *Options) { o.Bucket = "nowhere-to-be-found" },
-		"does not let these credentials": func(o *Options) {
+		`there is no bucket "nowhere-to-be-found" (prefix "some/where/") at ` + b.Endpoint + ": make it": func(o *Options) { o.Bucket = "nowhere-to-be-found" },
+		`the access key for bucket "` + b.Name + `" (prefix "some/where/") at ` + b.Endpoint + " is not right: look at AWS_ACCESS_KEY_ID": func(o *Options) {
 			o.Credentials = enginetest.Bucket{AccessKeyID: b.AccessKeyID, SecretAccessKey: "wrong"}.Credentials()
 		},
-		"127.0.0.1:1":        func(o *Options) { o.Endpoint = "http://127.0.0.1:1" },
+		"at http://127.0.0.1:1 cannot be reached: look at endpoint=": func(o *Options) { o.Endpoint = "http://127.0.0.1:1" },
+		"there are no credentials for bucket": func(o *Options) {
+			o.Credentials = aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("none") }))
+		},
 		"no bucket is named": func(o *Options) { o.Bucket = "" },
 		"1048577":            func(o *Options) { o.ShareLimit = MaxShareLimit + 1 },
 		"1000":               func(o *Options) { o.PartSize = 1000 },
@@ -77,7 +84,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestURLOfATest(t *testing.T) {
-	b := enginetest.S3(t)
+	b := newBucket(t)
 	for _, v := range b.Environ() {
 		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, value)

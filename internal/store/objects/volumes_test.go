@@ -305,6 +305,7 @@ func TestCompactFails(t *testing.T) {
 }
 
 func TestWalkFindsRemains(t *testing.T) {
+	needsListsOfUploads(t)
 	s, b := openNew(t)
 	kept := put(t, s, "kept", data(2*mib))
 	n := newName(start, 3)
@@ -370,6 +371,7 @@ func TestRemainsStay(t *testing.T) {
 }
 
 func TestWalkPassesOverWhatIsWritten(t *testing.T) {
+	needsListsOfUploads(t)
 	s, _ := openNew(t)
 	n := s.begin(2)
 	overwrite(t, s, n.data(), data(10))
