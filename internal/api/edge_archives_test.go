@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -305,7 +304,11 @@ func TestDeleteArchiveRows(t *testing.T) {
 func (s contents) importArchive(t *testing.T, of, id string) {
 	t.Helper()
 	ctx := context.Background()
-	rows, err := catalogue.OpenSQLite(ctx, filepath.Join(s.Data, "catalogue.db"))
+	c := s.Config()
+	rows, err := catalogue.OpenSQLite(ctx, c.CataloguePath())
+	if c.InPostgres() {
+		rows, err = catalogue.OpenPostgres(ctx, c.Catalogue, "")
+	}
 	must(t, err)
 	defer rows.Close()
 	must(t, rows.Update(ctx, func(tx *catalogue.Tx) error {

@@ -529,6 +529,7 @@ func TestExpectContinue(t *testing.T) {
 }
 
 func TestInternalFault(t *testing.T) {
+	moraintest.OnlyEmbedded(t, "it takes the volumes away")
 	s := startEvery(t)
 	must(t, os.RemoveAll(filepath.Join(s.Data, "volumes")))
 	t.Run("edge 29 store is gone", func(t *testing.T) {

@@ -256,7 +256,7 @@ func cut(t *testing.T, s *moraintest.Server, r rawRequest, records int) {
 	text := r.text(s)
 	c := dialRaw(t, s)
 	c.write(t, text[:len(text)-len(r.body)/4])
-	if len(r.body) > mib { // the server stores while it receives what is too long for a shared volume
+	if len(r.body) > mib && !moraintest.OnSharedEngines() { // the server stores while it receives what is too long for a shared volume; in a bucket that cannot be seen
 		moraintest.Eventually(t, "the file of an upload", func() bool { return files() == before+1 })
 	}
 	c.Close()

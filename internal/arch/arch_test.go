@@ -45,7 +45,7 @@ var table = map[string]string{
 	"internal/identity":             "internal/config internal/catalogue internal/access internal/seal internal/vfs internal/protocol internal/fault",
 	"internal/daemon":               "internal/config internal/identity internal/api internal/worker internal/vault internal/catalogue internal/catalogue/checkedvfs internal/store internal/store/objects internal/store/volume internal/seal internal/vfs internal/protocol internal/sigv4 internal/clock internal/notify internal/audit internal/fault",
 	"internal/cli":                  "internal/config internal/daemon internal/identity internal/access internal/fault internal/vfs internal/index internal/names glacier glacier/transfer",
-	"internal/moraintest":           "internal/config internal/daemon internal/identity internal/access internal/vault glacier/treehash",
+	"internal/moraintest":           "internal/config internal/daemon internal/identity internal/access internal/vault internal/enginetest glacier/treehash",
 	"internal/enginetest":           "",
 	"internal/arch":                 "",
 	"internal/clienttest":           "",

@@ -133,8 +133,11 @@ func (s *stores) prune(ctx context.Context) error {
 // largeCatalogue is a length from which on a catalogue is not copied when a server stops: that has to be quick.
 const largeCatalogue = 64 << 20
 
-// lastBackup is made when a server stops in good order.
+// lastBackup is made when a server stops in good order, unless others go on.
 func (s *stores) lastBackup(ctx context.Context) error {
+	if s.rows.Shared() {
+		return nil
+	}
 	size, err := s.rows.Size(ctx)
 	if err != nil || size > largeCatalogue {
 		return err

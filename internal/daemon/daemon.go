@@ -79,7 +79,7 @@ func (d *Daemon) open(ctx context.Context) (err error) {
 	if d.secrets, err = d.openSecrets(ctx); err != nil {
 		return err
 	}
-	if d.Credentials, err = identity.FirstAccount(ctx, d.rows, d.disk, d.config, d.secrets, d.now()); err != nil {
+	if d.Credentials, err = identity.FirstAccount(ctx, d.rows, d.disk, d.config, d.now()); err != nil {
 		return err
 	}
 	d.forgetPlain(ctx)

@@ -83,9 +83,7 @@ func keep(t *testing.T) *kept {
 	s, err := openStores(t, k.config)
 	must(t, err)
 	ctx := t.Context()
-	secrets, err := s.openSecrets(ctx)
-	must(t, err)
-	_, err = identity.FirstAccount(ctx, s.rows, s.disk, k.config, secrets, time.Now())
+	_, err = identity.FirstAccount(ctx, s.rows, s.disk, k.config, time.Now())
 	must(t, err)
 	must(t, s.service.CreateVault(ctx, k.ref))
 	for i, size := range []int{1, 100, 4000, 9000, 70} {

@@ -19,10 +19,10 @@ import (
 const firstName = "root"
 
 // FirstAccount makes sure that there is an account. It returns the credentials file, "" when there is none: the configuration gives the key, or
-// gave it on an earlier start.
-func FirstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, secrets seal.Key, now time.Time) (string, error) {
+// gave it on an earlier start, or another node has the file.
+func FirstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, now time.Time) (string, error) {
 	if c.RootKeyID != "" {
-		return "", configuredAccount(ctx, rows, c, secrets, now)
+		return "", configuredAccount(ctx, rows, disk, c, now)
 	}
 	var accounts int64
 	err := rows.View(ctx, func(tx *catalogue.Tx) (err error) {
@@ -51,12 +51,29 @@ func FirstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config
 	if err := disk.WriteFile(c.CredentialsPath(), credentialsFile(key)); err != nil {
 		return "", fmt.Errorf("write the credentials: %w", err)
 	}
-	return c.CredentialsPath(), rows.Update(ctx, func(tx *catalogue.Tx) error { return insertAccount(tx, firstName, key, secrets, now) })
+	err = rows.Update(ctx, func(tx *catalogue.Tx) error {
+		if accounts, err = tx.CountAccounts(); err != nil || accounts > 0 {
+			return err
+		}
+		secrets, err := secretKey(tx, disk, c) // again: another node that starts now may have made its own
+		if err != nil {
+			return err
+		}
+		return insertAccount(tx, firstName, key, secrets, now)
+	})
+	if err == nil && accounts > 0 { // it has made the account too
+		return "", disk.Remove(c.CredentialsPath())
+	}
+	return c.CredentialsPath(), err
 }
 
 // configuredAccount makes the account and the key that the configuration gives, in place of the key that it gave before.
-func configuredAccount(ctx context.Context, rows *catalogue.DB, c config.Config, secrets seal.Key, now time.Time) error {
+func configuredAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config.Config, now time.Time) error {
 	return rows.Update(ctx, func(tx *catalogue.Tx) error {
+		secrets, err := secretKey(tx, disk, c) // again: another node that starts now may have made its own
+		if err != nil {
+			return err
+		}
 		a, err := tx.AccountNamed(firstName)
 		if errors.Is(err, catalogue.ErrNotFound) {
 			if a.ID, err = newAccountID(c.RootAccount); err == nil {

@@ -42,7 +42,7 @@ func must(t *testing.T, err error) {
 // start does what a start of a server does to accounts and keys.
 func start(t *testing.T, c config.Config) error {
 	rows := openRows(t, c)
-	_, err := FirstAccount(t.Context(), rows, vfs.OS(), c, openSecrets(t, c, rows), time.Now())
+	_, err := FirstAccount(t.Context(), rows, vfs.OS(), c, time.Now())
 	return err
 }
 

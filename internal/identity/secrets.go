@@ -62,7 +62,7 @@ func ReadSecretKey(disk vfs.FS, path string) (seal.Key, error) {
 var ErrDamagedKey = errors.New("damaged")
 
 // lostKey is the advice to whom the key file is missing.
-const lostKey = "Put the file back, or say with --secret-key-file where it is. If it is lost, nobody can read these secrets any more: " +
+const lostKey = "Put the file back, or say with --secret-key-file where it is; several nodes over one catalogue need the same. If it is lost, nobody can read these secrets any more: " +
 	"`moraine admin backup` and then `moraine admin rebuild --replace` give them up"
 
 // OpenSecrets returns the key of the secrets, when all of them are sealed with it. The transaction has to be one that writes.
@@ -75,7 +75,7 @@ func OpenSecrets(tx *catalogue.Tx, disk vfs.FS, c config.Config, now time.Time) 
 }
 
 // secretKey returns the key that the secrets of a catalogue are sealed with. A missing file is made, unless there is a secret already that it would have to open.
-// Two processes cannot make two: the transaction has to be one that writes, and there is one at a time. When it runs again, the file is there.
+// Two processes over one file cannot make two: the transaction has to be one that writes, and there is one at a time. When it runs again, the file is there.
 func secretKey(tx *catalogue.Tx, disk vfs.FS, c config.Config) (seal.Key, error) {
 	path := c.SecretKeyPath()
 	key, err := ReadSecretKey(disk, path)

@@ -61,12 +61,19 @@ func Config(t testing.TB) config.Config {
 	}
 	c.Listen, c.AdminListen, c.Data = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	if OnSharedEngines() {
-		b := enginetest.S3(t)
-		os.Setenv("AWS_ACCESS_KEY_ID", b.AccessKeyID) // the same for every test of the process
-		os.Setenv("AWS_SECRET_ACCESS_KEY", b.SecretAccessKey)
-		c.Catalogue, c.Store = enginetest.Database(t), b.URL()
+		SharedEngines(t)(&c)
 	}
 	return c
+}
+
+// SharedEngines returns an option: rows are in a new database of PostgreSQL, and bytes in a new bucket. All servers with it share them.
+func SharedEngines(t testing.TB) func(*config.Config) {
+	t.Helper()
+	b := enginetest.S3(t)
+	os.Setenv("AWS_ACCESS_KEY_ID", b.AccessKeyID) // the same for every test of the process
+	os.Setenv("AWS_SECRET_ACCESS_KEY", b.SecretAccessKey)
+	database := enginetest.Database(t)
+	return func(c *config.Config) { c.Catalogue, c.Store = database, b.URL() }
 }
 
 // sharedEngines in the environment has servers keep their rows in PostgreSQL and their bytes in a bucket; its value is of no account.
