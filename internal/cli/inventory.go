@@ -72,7 +72,7 @@ func (t *stocktaking) run(ctx context.Context) (err error) {
 	job, err := t.startStock(ctx, stock{of: t.of, format: t.format, anew: t.anew, begun: true})
 	switch {
 	case errors.Is(err, glacier.ErrNotFound):
-		return &exitError{exitNotFound, "Amazon takes the first inventory about a day after the first upload.", err}
+		return &exitError{exitNotFound, "A vault has its first inventory after its first upload, with Amazon about a day later.", err}
 	case err != nil:
 		return err
 	case t.noWait:

@@ -38,11 +38,12 @@ func TestMain(m *testing.M) {
 //
 // Beside what testscript has (https://pkg.go.dev/github.com/rogpeppe/go-internal/testscript) there are
 //
-//	server [emulate]          start a server; the commands find it, and its data. In ~/.aws/credentials there are profiles for
+//	server [emulate]          start a server at $ADDRESS; the commands find it, and its data. In ~/.aws/credentials there are profiles for
 //	                          the root of the account, for the user reader, who may read, and for the user nobody, who may nothing
 //	stopserver                stop it in an orderly way
 //	leaveupload VARIABLE VAULT DESCRIPTION
 //	                          have an upload with one part of 1 MiB that is not complete, and its id in a variable
+//	damage TEXT               change a byte of an archive with this text, in a volume of a server that is stopped
 //	exits N COMMAND...        run a command, which has to end with this exit code
 //	json PATH PATTERN         the output is one JSON document, and the pattern matches all of what it has at the path,
 //	                          like 0.name; . is the document
@@ -63,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"server":      plainly(startServer),
 			"stopserver":  plainly(stopServer),
 			"leaveupload": plainly(leaveUpload),
+			"damage":      plainly(damage),
 			"exits":       plainly(exits),
 			"json":        plainly(jsonMatches),
 			"jsonlen":     plainly(jsonLength),
@@ -99,6 +101,7 @@ func startServer(ts *testscript.TestScript, args []string) error {
 	}
 	s := moraintest.Start(t, options...)
 	script.server = s
+	ts.Setenv("ADDRESS", strings.TrimPrefix(s.Endpoint, "http://"))
 	ts.Setenv("MORAINE_ENDPOINT", s.Endpoint)
 	ts.Setenv("MORAINE_DATA", s.Data)
 	var profiles strings.Builder
@@ -142,6 +145,27 @@ func leaveUpload(ts *testscript.TestScript, args []string) error {
 	script.server.Want(script.t, 204, moraintest.Request{Method: "PUT", Path: uploads + "/" + id, Header: header, Body: body})
 	ts.Setenv(args[0], id)
 	return nil
+}
+
+func damage(ts *testscript.TestScript, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: damage TEXT")
+	}
+	volumes, err := filepath.Glob(filepath.Join(ts.Getenv("MORAINE_DATA"), "volumes", "shared", "*.vol"))
+	if err != nil {
+		return err
+	}
+	for _, volume := range volumes {
+		b, err := os.ReadFile(volume)
+		if err != nil {
+			return err
+		}
+		if i := strings.Index(string(b), "\"}"+args[0]); i >= 0 { // behind the label
+			b[i+2] ^= 1
+			return os.WriteFile(volume, b, 0o600)
+		}
+	}
+	return fmt.Errorf("no archive in %q begins with %q", volumes, args[0])
 }
 
 func exits(ts *testscript.TestScript, args []string) error {
