@@ -268,7 +268,7 @@ func (s *Service) ListJobs(ctx context.Context, ref Ref, statusCode, completed s
 	if err != nil {
 		return list, err
 	}
-	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+	err = s.list(ctx, func(tx *catalogue.Tx) error {
 		v, err := s.vault(tx, ref)
 		if err != nil {
 			return err

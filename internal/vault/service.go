@@ -129,6 +129,15 @@ func jobNotFound(id string) error {
 	return fault.New(fault.NotFound, "The job ID was not found: %s", id)
 }
 
+// list runs fn where lists are read, which may be a replica. What is not there yet is looked for in the catalogue itself.
+func (s *Service) list(ctx context.Context, fn func(*catalogue.Tx) error) error {
+	err := s.rows.List(ctx, fn)
+	if fault.Is(err, fault.NotFound) {
+		err = s.rows.View(ctx, fn)
+	}
+	return err
+}
+
 // discard removes bytes that no row refers to. It is best effort: what stays is removed by the sweep.
 func (s *Service) discard(at store.Place) {
 	if err := s.bytes.Remove(context.Background(), at); err != nil {

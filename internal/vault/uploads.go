@@ -191,7 +191,7 @@ func (s *Service) ListMultipartUploads(ctx context.Context, ref Ref, limit, mark
 	if err != nil {
 		return list, err
 	}
-	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+	err = s.list(ctx, func(tx *catalogue.Tx) error {
 		v, err := s.vault(tx, ref)
 		if err != nil {
 			return err
@@ -232,7 +232,7 @@ func (s *Service) ListParts(ctx context.Context, ref Ref, id string, limit, mark
 	if err != nil {
 		return list, err
 	}
-	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+	err = s.list(ctx, func(tx *catalogue.Tx) error {
 		u, err := s.openUpload(tx, ref, id)
 		if err != nil {
 			return err

@@ -63,7 +63,7 @@ func (s *Service) ListVaults(ctx context.Context, account string, limit, marker 
 	if err != nil {
 		return list, err
 	}
-	err = s.rows.View(ctx, func(tx *catalogue.Tx) error {
+	err = s.list(ctx, func(tx *catalogue.Tx) error {
 		vaults, err := tx.Vaults(account, after, size+1)
 		if err != nil {
 			return err
