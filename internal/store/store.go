@@ -69,8 +69,9 @@ type Cold interface {
 	Store
 	// PutWarm is Put for what must be readable at any moment.
 	PutWarm(ctx context.Context, kind Kind, label []byte, payload *treehash.Stream) (Extent, error)
-	// Warm asks for payloads to be made readable, as soon as a tier promises, and reports whether all of them are: for long enough to
-	// be read. It may be called again and again. Until then to open one is ErrCold.
+	// Warm asks for payloads to be made readable, as soon as a tier (Expedited, Standard, Bulk) promises, and reports whether all of them are: for long
+	// enough to be read. It never waits, and may be called again and again: what was asked for is not asked for twice. Until it says so, to open one is ErrCold.
+	// A missing record is fault.NotFound, a tier that has no capacity at the moment fault.InsufficientCapacity.
 	Warm(ctx context.Context, tier string, at ...Place) (ready bool, err error)
 }
 

@@ -11,13 +11,6 @@ import (
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
-// found is what is known of an object.
-type found struct {
-	name name
-	meta *meta
-	gone goneSet
-}
-
 // readMeta asks the server what an object holds. An object that is missing is fs.ErrNotExist, wrapped.
 func (s *Store) readMeta(ctx context.Context, n name) (*meta, error) {
 	b, err := s.bucket.read(ctx, n.meta(), maxMeta)
