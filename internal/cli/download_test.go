@@ -129,7 +129,7 @@ func TestHours(t *testing.T) {
 	k, _ := vaultOf(t, s)
 	inDirectory(t, map[string][]byte{"f": []byte("f")})
 	k.says(0, "upload --vault v f")
-	k.says(10, "inventory --vault v", "the first inventory about a day after")
+	k.says(10, "inventory --vault v", "first inventory after its first upload")
 	code, stdout, talk := k.waits(s, "waiting for the Bulk retrieval job", 13*time.Hour, "download", "--vault", "v", "--tier", "bulk", "f", "g")
 	if code != 0 || !strings.Contains(stdout, "g  1 B  verified") || !strings.Contains(talk, ", begun 20") {
 		t.Fatalf("exit code %d, %q, %q", code, stdout, talk)
