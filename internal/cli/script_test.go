@@ -28,8 +28,9 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"moraine": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		os.Exit(cli.Run(ctx, cli.Process{Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+		code := cli.Run(ctx, cli.Process{Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+		stop()
+		os.Exit(code)
 	}})
 }
 
@@ -97,7 +98,7 @@ func startServer(ts *testscript.TestScript, args []string) error {
 	if slices.Equal(args, []string{"emulate"}) {
 		options = append(options, moraintest.Emulate)
 	} else if len(args) > 0 {
-		return fmt.Errorf("usage: server [emulate]")
+		return errors.New("usage: server [emulate]")
 	}
 	s := moraintest.Start(t, options...)
 	script.server = s
