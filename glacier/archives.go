@@ -26,7 +26,7 @@ type UploadArchiveOutput struct {
 }
 
 // UploadArchive stores an archive of up to 4 GiB with one request. For large ones package transfer is better. The body is sent from its beginning to its end, and from the beginning
-// again if need be; an empty body is refused before anything is sent.
+// again if need be; an empty body is refused before anything is sent. A read of the body that is under way is waited for, also when the context has ended: then nobody reads it any more.
 //
 // After a failure that leaves open whether the archive was stored it is not sent again, unless the client allows duplicates (MayHaveSucceeded).
 func (c *Client) UploadArchive(ctx context.Context, vault string, body io.ReadSeeker, o UploadArchiveOptions) (*UploadArchiveOutput, error) {
@@ -34,7 +34,7 @@ func (c *Client) UploadArchive(ctx context.Context, vault string, body io.ReadSe
 	if err := checkDescription(operation, o.Description); err != nil {
 		return nil, err
 	}
-	r := request{operation: operation, method: "POST", path: vaultPath(vault, "archives"), ok: []int{201}, once: true}
+	r := request{operation: operation, method: "POST", path: vaultPath(vault, "archives"), ok: []int{201}, once: true, twice: true}
 	r, err := r.withPayload(body, o.LinearHash, o.TreeHash)
 	if err != nil {
 		return nil, err

@@ -1,10 +1,12 @@
 package glacier
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -20,8 +22,9 @@ import (
 // Options say which server a Client calls, as whom, and how. The zero value calls the endpoint of Amazon in the region, and as the user, that the
 // environment and the shared configuration files of the AWS tools name.
 type Options struct {
-	// Endpoint is the URL of the server, like http://127.0.0.1:2012. It may have a path, which is put before that of every request. Empty: AWS_ENDPOINT_URL_GLACIER or
-	// AWS_ENDPOINT_URL or that of the profile, and https://glacier.REGION.amazonaws.com if there is none.
+	// Endpoint is the URL of the server, like http://127.0.0.1:2012. It may have a path, which is put before that of every request, but for a slash at its end; it is signed with the
+	// rest, so no proxy on the way may take it off. Empty: AWS_ENDPOINT_URL_GLACIER or AWS_ENDPOINT_URL or that of the profile, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS says that
+	// they do not count, and https://glacier.REGION.amazonaws.com if there is none.
 	Endpoint string
 	// Region is what signatures and ARNs name. Empty: AWS_REGION or that of the profile, and us-east-1 if there is none. It is never taken from the endpoint.
 	Region string
@@ -137,25 +140,45 @@ func (o *Options) load(ctx context.Context) error {
 	return nil
 }
 
-// endpointOf returns the endpoint that the environment or the profile names for this service or for all.
+// endpointOf returns the endpoint that the environment or else the profile names: for this service, or for all. "" if there is none, or if none is to count.
 func endpointOf(ctx context.Context, c aws.Config) string {
-	for _, source := range c.ConfigSources {
-		if s, ok := source.(interface {
-			GetServiceBaseEndpoint(ctx context.Context, sdkID string) (string, bool, error)
-		}); ok {
-			if endpoint, found, err := s.GetServiceBaseEndpoint(ctx, "Glacier"); err == nil && found {
-				return endpoint
-			}
-		}
+	if ignore, _, err := config.GetIgnoreConfiguredEndpoints(ctx, c.ConfigSources); ignore && err == nil {
+		return ""
 	}
-	if c.BaseEndpoint != nil {
-		return *c.BaseEndpoint
+	for _, source := range c.ConfigSources {
+		var own, all string
+		switch s := source.(type) {
+		case config.EnvConfig:
+			own, _, _ = s.GetServiceBaseEndpoint(ctx, serviceID)
+			all = s.BaseEndpoint
+		case config.SharedConfig:
+			own, _, _ = s.GetServiceBaseEndpoint(ctx, serviceID)
+			all = s.BaseEndpoint
+		}
+		if endpoint := cmp.Or(own, all); endpoint != "" {
+			return endpoint
+		}
 	}
 	return ""
 }
 
+// serviceID is what the SDKs of AWS call the service.
+const serviceID = "Glacier"
+
 func (o *Options) transport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if ok {
+		t = t.Clone()
+	} else { // the program has put something else there
+		t = &http.Transport{
+			Proxy:             http.ProxyFromEnvironment,
+			DialContext:       (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
+		}
+	}
+	if t.HTTP2 == nil { // without pings, a connection that is dead would be used for every attempt
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second}
+	}
 	t.MaxIdleConnsPerHost = 32 // parts are sent side by side
 	t.ExpectContinueTimeout = time.Second
 	if o.Proxy != nil {

@@ -3,13 +3,18 @@ package glacier_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -250,9 +255,12 @@ func TestErrors(t *testing.T) {
 		{500, "", `{"code":"ServiceUnavailableException"}`, glacier.ErrServiceUnavailable, "ServiceUnavailableException", 3, true},
 		{503, "", `{"code":"InsufficientCapacityException"}`, glacier.ErrInsufficientCapacity, "InsufficientCapacityException", 1, false},
 		{502, "", `<html>bad gateway</html>`, glacier.ErrServiceUnavailable, "", 3, true},
+		{503, "", `<html>no answer in time</html>`, glacier.ErrServiceUnavailable, "", 3, true},
+		{408, "", `<html>slow</html>`, glacier.ErrTimedOut, "", 3, false},
+		{429, "", `<html>busy</html>`, glacier.ErrThrottled, "", 3, false},
 		{403, "", `{"code":"ExpiredTokenException"}`, glacier.ErrExpiredToken, "ExpiredTokenException", 1, false},
 		{302, "", ``, nil, "", 1, false},
-		{204, "", ``, nil, "", 1, false},
+		{204, "", ``, nil, "", 1, true},
 	} {
 		var sent atomic.Int64
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -330,6 +338,9 @@ func TestOnce(t *testing.T) {
 		"lost, duplicates allowed":   {func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); hangUp(w) }, true, 3},
 		"lost before the whole body": {func(w http.ResponseWriter, r *http.Request) { io.CopyN(io.Discard, r.Body, 100); hangUp(w) }, false, 3},
 		"500":                        {func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(500) }, false, 1},
+		"503":                        {func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(503) }, false, 1},
+		"503 before the body":        {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) }, false, 3},
+		"another success":            {func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); w.WriteHeader(200) }, false, 1},
 		"throttled": {func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
 			w.WriteHeader(400)
@@ -352,6 +363,82 @@ func TestOnce(t *testing.T) {
 				t.Errorf("may have succeeded: %t, want %t: %v", !want, want, err)
 			}
 		})
+	}
+}
+
+// TestNeverTwice holds what is not sent again even if duplicates are allowed: what costs money, and what fails the second time.
+func TestNeverTwice(t *testing.T) {
+	var sent atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent.Add(1)
+		io.Copy(io.Discard, r.Body)
+		hangUp(w)
+	}))
+	defer s.Close()
+	c := connectTo(t, func(o *glacier.Options) { o.Endpoint, o.Attempts, o.AllowDuplicates = s.URL, 3, true })
+	for name, call := range map[string]func() error{
+		"capacity": func() error { _, err := c.PurchaseProvisionedCapacity(t.Context()); return err },
+		"lock":     func() error { _, err := c.InitiateVaultLock(t.Context(), "v", "{}"); return err },
+	} {
+		sent.Store(0)
+		if err := call(); !glacier.MayHaveSucceeded(err) || sent.Load() != 1 {
+			t.Errorf("%s: sent %d times: %v", name, sent.Load(), err)
+		}
+	}
+}
+
+// TestRefusedByProxy sends a request again that a proxy has not let through: the service has not got it.
+func TestRefusedByProxy(t *testing.T) {
+	var asked atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(503)
+	}))
+	defer s.Close()
+	c := connectTo(t, func(o *glacier.Options) {
+		o.Endpoint, o.Proxy, o.Attempts = "https://glacier.example.test", must[*url.URL](t, "url")(url.Parse(s.URL)), 3
+	})
+	if _, err := c.PurchaseProvisionedCapacity(t.Context()); err == nil || glacier.MayHaveSucceeded(err) || asked.Load() != 3 {
+		t.Errorf("asked %d times: %v", asked.Load(), err)
+	}
+}
+
+// TestUntrusted asks a server once whose certificate is not to be trusted.
+func TestUntrusted(t *testing.T) {
+	s := httptest.NewUnstartedServer(nil)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	var attempts bytes.Buffer
+	c := connectTo(t, func(o *glacier.Options) {
+		o.Endpoint, o.Attempts, o.Log = s.URL, 3, slog.New(slog.NewTextHandler(&attempts, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	_, err := c.DescribeVault(t.Context(), "v")
+	if !errors.As(err, new(*tls.CertificateVerificationError)) || strings.Contains(attempts.String(), "attempt=2") || glacier.MayHaveSucceeded(err) {
+		t.Errorf("%v after\n%s", err, attempts.String())
+	}
+}
+
+// TestCutAnswer asks again for an answer that does not come to its end.
+func TestCutAnswer(t *testing.T) {
+	var sent atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		const answer = `{"VaultName":"v","NumberOfArchives":7}`
+		if sent.Add(1)%3 == 0 {
+			io.WriteString(w, answer)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		io.WriteString(w, answer[:30]) // then the connection is closed
+	}))
+	defer s.Close()
+	c := connectTo(t, func(o *glacier.Options) { o.Endpoint, o.Attempts = s.URL, 3 })
+	if v, err := c.DescribeVault(t.Context(), "v"); err != nil || v.Name != "v" || v.NumberOfArchives != 7 || sent.Load() != 3 {
+		t.Errorf("after %d requests: %+v, %v", sent.Load(), v, err)
+	}
+	c = connectTo(t, func(o *glacier.Options) { o.Endpoint, o.Attempts = s.URL, 2 })
+	if _, err := c.DescribeVault(t.Context(), "v"); !errors.Is(err, io.ErrUnexpectedEOF) || sent.Load() != 5 {
+		t.Errorf("always cut, after %d requests: %v", sent.Load()-3, err)
 	}
 }
 
@@ -477,6 +564,57 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestEndpoint holds which of several endpoints counts.
+func TestEndpoint(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	const profiles = `
+[profile one]
+endpoint_url = http://profile.test
+services = of-one
+[services of-one]
+glacier =
+  endpoint_url = http://profile-glacier.test
+[profile two]
+endpoint_url = http://two.test
+[profile three]
+endpoint_url = http://three.test
+ignore_configured_endpoint_urls = true
+`
+	if err := os.WriteFile(file, []byte(profiles), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const amazon = "https://glacier.us-east-1.amazonaws.com"
+	for _, c := range []struct{ profile, all, own, ignore, want string }{
+		{"two", "http://env.test", "http://env-glacier.test", "", "http://env-glacier.test"},
+		{"one", "http://env.test", "", "", "http://env.test"}, // the environment comes first, also for all services
+		{"one", "", "", "", "http://profile-glacier.test"},
+		{"two", "", "", "", "http://two.test"},
+		{"three", "", "", "", amazon},
+		{"three", "", "", "false", "http://three.test"},
+		{"one", "http://env.test", "http://env-glacier.test", "true", amazon},
+	} {
+		t.Setenv("AWS_CONFIG_FILE", file)
+		t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+		t.Setenv("AWS_ENDPOINT_URL", c.all)
+		t.Setenv("AWS_ENDPOINT_URL_GLACIER", c.own)
+		t.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", c.ignore)
+		if got := connectTo(t, func(o *glacier.Options) { o.Profile = c.profile }).Endpoint(); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+// TestTransport has connections of HTTP/2 pinged, and makes a transport also where a program has replaced the default one.
+func TestTransport(t *testing.T) {
+	defer func(r http.RoundTripper) { http.DefaultTransport = r }(http.DefaultTransport)
+	for range 2 {
+		if tr := glacier.Transport(&glacier.Options{}); tr.HTTP2 == nil || tr.HTTP2.SendPingTimeout <= 0 || tr.HTTP2.PingTimeout <= 0 || tr.Proxy == nil || !tr.ForceAttemptHTTP2 {
+			t.Errorf("%+v", tr)
+		}
+		http.DefaultTransport = struct{ http.RoundTripper }{http.DefaultTransport}
+	}
+}
+
 // TestRefused holds what is refused before anything is sent.
 func TestRefused(t *testing.T) {
 	for name, o := range map[string]glacier.Options{
@@ -489,7 +627,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	c := connectTo(t, func(o *glacier.Options) { o.Endpoint = "http://127.0.0.1:1" })
+	c := connectTo(t, func(o *glacier.Options) { o.Endpoint, o.Attempts = "http://127.0.0.1:1", 1 })
 	_, err := c.UploadArchive(t.Context(), "v", bytes.NewReader(nil), glacier.UploadArchiveOptions{})
 	if !errors.Is(err, glacier.ErrEmpty) {
 		t.Errorf("an empty archive: %v", err)
@@ -499,6 +637,14 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := c.DeleteArchive(t.Context(), "v", ""); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty id: %v", err)
+	}
+	for _, step := range []string{".", ".."} { // the archive .. of a vault would be the vault
+		if _, err := c.DeleteArchive(t.Context(), "v", step); err == nil || !strings.Contains(err.Error(), "no id") {
+			t.Errorf("the archive %s: %v", step, err)
+		}
+		if _, err := c.DeleteVault(t.Context(), step); err == nil || !strings.Contains(err.Error(), "no name of a vault") {
+			t.Errorf("the vault %s: %v", step, err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -19,7 +19,8 @@
 //
 //	if errors.Is(err, glacier.ErrNotFound) { ... }
 //
-// A failure without an answer is a *SendError. MayHaveSucceeded says whether the server may have carried out a request all the same.
+// A failure without an answer is a *SendError. MayHaveSucceeded says whether the server may have carried out a request all the same: if all of it was sent and the answer was lost, or
+// was a 5xx that does not say what was wrong. UploadArchive, InitiateJob, InitiateVaultLock and PurchaseProvisionedCapacity are not sent again then (but for Options.AllowDuplicates); everything else is.
 //
 // # Lists
 //

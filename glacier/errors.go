@@ -56,7 +56,8 @@ type APIError struct {
 	RequestID string
 	Body      []byte // as it came, at most 64 KiB
 
-	date string // of the answer
+	date   string // of the answer
+	unsent bool   // it came before all of the body was sent: nothing was carried out
 }
 
 // Error says what was asked, and what was answered.
@@ -78,8 +79,15 @@ func (e *APIError) Error() string {
 // Is reports whether the error is of a kind.
 func (e *APIError) Is(target error) bool {
 	kind := kinds[e.Code]
-	if kind == nil && e.Status >= 500 {
-		kind = ErrServiceUnavailable
+	if kind == nil { // what is between us and the service answers with a status only
+		switch {
+		case e.Status == http.StatusRequestTimeout:
+			kind = ErrTimedOut
+		case e.Status == http.StatusTooManyRequests:
+			kind = ErrThrottled
+		case e.Status >= 500:
+			kind = ErrServiceUnavailable
+		}
 	}
 	return kind != nil && kind == target
 }
@@ -135,12 +143,12 @@ func (e *credentialsError) Unwrap() error { return e.err }
 
 func (e *credentialsError) Is(target error) bool { return target == ErrAuthentication }
 
-// MayHaveSucceeded reports whether the server may have carried out a request that ended with an error: the answer was lost, or it was one that leaves it open. To send an
-// UploadArchive or InitiateJob again can make a second archive or job then.
+// MayHaveSucceeded reports whether the server may have carried out a request that ended with an error: the answer was lost, or it was one that leaves it open, like any 5xx that
+// does not say what was wrong. To send an UploadArchive or InitiateJob again can make a second archive or job then.
 func MayHaveSucceeded(err error) bool {
 	var answer *APIError
 	if errors.As(err, &answer) {
-		return answer.Status >= 500 && answer.Status != http.StatusServiceUnavailable
+		return !answer.unsent && (answer.Status < 300 || answer.Status >= 500 && answer.Is(ErrServiceUnavailable))
 	}
 	var lost *SendError
 	return errors.As(err, &lost) && lost.began

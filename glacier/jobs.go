@@ -63,7 +63,7 @@ func (c *Client) InitiateJob(ctx context.Context, vault string, p JobParameters)
 	if err := checkDescription(operation, p.Description); err != nil {
 		return nil, err
 	}
-	r := request{operation: operation, method: "POST", path: vaultPath(vault, "jobs"), ok: []int{202}, once: true}
+	r := request{operation: operation, method: "POST", path: vaultPath(vault, "jobs"), ok: []int{202}, once: true, twice: true}
 	r, err := r.withJSON(p)
 	if err != nil {
 		return nil, err

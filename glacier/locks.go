@@ -14,8 +14,10 @@ type InitiateVaultLockOutput struct {
 }
 
 // InitiateVaultLock puts a lock policy on a vault, in force at once. It ends after 24 hours unless CompleteVaultLock makes it permanent: that is the time to test it. policy is a JSON document.
+//
+// After a failure that leaves open whether it was done it is not tried again (MayHaveSucceeded). If GetVaultLock then knows of a lock, only the answer had its id: AbortVaultLock takes it off.
 func (c *Client) InitiateVaultLock(ctx context.Context, vault, policy string) (*InitiateVaultLockOutput, error) {
-	r, err := request{operation: "InitiateVaultLock", method: "POST", path: vaultPath(vault, "lock-policy"), ok: []int{201}}.withJSON(map[string]string{"Policy": policy})
+	r, err := request{operation: "InitiateVaultLock", method: "POST", path: vaultPath(vault, "lock-policy"), ok: []int{201}, once: true}.withJSON(map[string]string{"Policy": policy})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,11 +13,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -35,7 +38,9 @@ type request struct {
 	size      int64         // of the body
 	hash      string        // SHA-256 of the body in hex
 	ok        []int         // statuses of a success
-	once      bool          // to send it twice may do it twice
+	once      bool          // to send it twice may do it twice, or fail the second time
+	twice     bool          // it is sent twice all the same if the client allows duplicates
+	document  any           // what the JSON of an answer is read into; nil: nothing
 }
 
 // expectFrom is the size from which on a body waits for the server to want it.
@@ -65,25 +70,40 @@ func (r request) withJSON(document any) (request, error) {
 
 // call sends a request and reads the JSON of the answer into a document, unless that is nil. It returns the headers of the answer.
 func (c *Client) call(ctx context.Context, r request, document any) (http.Header, error) {
+	r.document = document
 	res, err := c.send(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
-	if document == nil || res.StatusCode == http.StatusNoContent {
+	if document == nil {
 		io.Copy(io.Discard, io.LimitReader(res.Body, maxErrorBody)) // so that the connection can be used again
-		return res.Header, nil
-	}
-	if err := json.NewDecoder(res.Body).Decode(document); err != nil {
-		return nil, &SendError{r.operation, fmt.Errorf("the answer of %s is not the JSON that it should be (request id %s): %w", c.endpoint.Host, requestID(res.Header), err), true}
 	}
 	return res.Header, nil
 }
 
+// read reads the JSON of an answer, all of it before any goes into the document.
+func (c *Client) read(r request, res *http.Response) error {
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil {
+		err = json.Unmarshal(text, r.document)
+	}
+	if err != nil {
+		return &SendError{r.operation, fmt.Errorf("the answer of %s is not the JSON that it should be (request id %s): %w", c.endpoint.Host, requestID(res.Header), err), true}
+	}
+	return nil
+}
+
 // send sends a request, again if need be, and returns the answer of a success. The caller closes its body.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
-	if slices.Contains(r.path, "") {
-		return nil, fmt.Errorf("%s: the name of the vault, or an id, is empty", r.operation)
+	for _, s := range r.path {
+		switch s {
+		case "":
+			return nil, fmt.Errorf("%s: the name of the vault, or an id, is empty", r.operation)
+		case ".", "..": // which servers and proxies take for steps in the path: an archive .. would be the vault
+			return nil, fmt.Errorf("%s: %q is no name of a vault, and no id", r.operation, s)
+		}
 	}
 	wait := &backoff.ExponentialBackOff{InitialInterval: 200 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 20 * time.Second}
 	wait.Reset()
@@ -115,6 +135,7 @@ func (c *Client) attempt(ctx context.Context, r request, number int) (*http.Resp
 	if err != nil {
 		return nil, err
 	}
+	connected, req := c.traced(req)
 	res, err := c.http.Do(req)
 	body.detach()
 	if err != nil {
@@ -122,14 +143,14 @@ func (c *Client) attempt(ctx context.Context, r request, number int) (*http.Resp
 		if errors.As(err, &u) {
 			err = u.Err // whose text would repeat the URL
 		}
-		var dial *net.OpError
-		connected := !errors.As(err, &dial) || dial.Op != "dial"
-		err = &SendError{r.operation, fmt.Errorf("%s %s: %w", r.method, req.URL.Redacted(), err), connected && body.sent()}
+		err = &SendError{r.operation, fmt.Errorf("%s %s: %w", r.method, req.URL.Redacted(), err), connected(err) && body.sent()}
 	} else if !slices.Contains(r.ok, res.StatusCode) {
 		answer := readError(r.operation, res)
-		answer.date = res.Header.Get("Date")
+		answer.date, answer.unsent = res.Header.Get("Date"), r.size > 0 && !body.sent()
 		res.Body.Close()
 		err = answer
+	} else if r.document != nil && res.StatusCode != http.StatusNoContent {
+		err = c.read(r, res)
 	}
 	if log := c.options.Log; log != nil {
 		attrs := []slog.Attr{slog.String("operation", r.operation), slog.String("url", req.URL.Redacted()), slog.Int("attempt", number), slog.Duration("duration", time.Since(began))}
@@ -145,6 +166,19 @@ func (c *Client) attempt(ctx context.Context, r request, number int) (*http.Resp
 		return nil, err
 	}
 	return res, nil
+}
+
+// traced returns what tells, when a request has failed, whether there was a connection to the server before: behind the proxy, and with TLS.
+func (c *Client) traced(req *http.Request) (connected func(error) bool, _ *http.Request) {
+	if _, traces := c.options.Transport.(*http.Transport); !traces {
+		return func(err error) bool {
+			var dial *net.OpError
+			return !errors.As(err, &dial) || dial.Op != "dial"
+		}, req
+	}
+	var got atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { got.Store(true) }}
+	return func(error) bool { return got.Load() }, req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
 }
 
 // build makes and signs the HTTP request, with its body from the beginning.
@@ -232,7 +266,7 @@ func (b *countedBody) sent() bool {
 
 // retryable reports whether a failure may be gone the next time, and the request can be sent again.
 func (c *Client) retryable(r request, err error) bool {
-	if r.once && !c.options.AllowDuplicates && MayHaveSucceeded(err) {
+	if r.once && !(r.twice && c.options.AllowDuplicates) && MayHaveSucceeded(err) {
 		return false
 	}
 	var answer *APIError
@@ -244,7 +278,7 @@ func (c *Client) retryable(r request, err error) bool {
 		return answer.Is(ErrThrottled) || answer.Is(ErrTimedOut)
 	}
 	var lost *SendError
-	return errors.As(err, &lost) && !errors.Is(err, context.Canceled)
+	return errors.As(err, &lost) && !errors.Is(err, context.Canceled) && !errors.As(err, new(*tls.CertificateVerificationError))
 }
 
 // correctSkew goes by the server's clock from now on, if it says that ours is wrong.

@@ -51,6 +51,7 @@ type fault struct {
 	flipUp, flipDown int64 // the byte at this offset, plus one, is another
 	status           int   // is the answer, and the server gets nothing
 	code             string
+	instead          int  // is the status of the answer that arrives, after the server has done what was asked
 	lost             bool // the answer does not arrive
 	stall            bool // nothing happens until the context ends
 	wait             time.Duration
@@ -118,10 +119,13 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.lost {
+	if f.lost || f.instead != 0 {
 		io.Copy(io.Discard, res.Body)
 		res.Body.Close()
-		return nil, errCut
+		if f.lost {
+			return nil, errCut
+		}
+		return &http.Response{StatusCode: f.instead, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 	}
 	res.Body = &stretch{ReadCloser: res.Body, cut: f.cutDown, flip: f.flipDown, count: w.counter(w.down, op)}
 	return res, nil
