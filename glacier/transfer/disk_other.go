@@ -8,4 +8,7 @@ import "os"
 func lockFile(*os.File) error { return nil }
 
 // syncDir does nothing: directories cannot be synced.
-func syncDir(string) error { return nil }
+func syncDir(*os.File) error { return nil }
+
+// beforeRename closes a file: one that is open cannot get another name.
+func beforeRename(f *os.File) error { return f.Close() }

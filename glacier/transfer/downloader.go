@@ -17,8 +17,8 @@ import (
 type Downloader struct {
 	Client DownloadClient
 
-	// Tier is that of the jobs that are started: Expedited, Standard or Bulk. Empty: the service's own, which is Standard. A job in progress is taken over only
-	// if it is of this tier or a faster one.
+	// Tier is that of the jobs that are started: Expedited, Standard or Bulk. A job in progress is taken over only if it is of this tier or a faster one. Empty: jobs
+	// are started with the service's own, which is Standard, and any job in progress is taken over, also a Bulk one.
 	Tier string
 	// Description and SNSTopic are those of the jobs that are started.
 	Description, SNSTopic string
@@ -32,7 +32,8 @@ type Downloader struct {
 	// Stall is how long a request may stand still before it is given up and tried again. Zero: 2 minutes. Negative: for ever.
 	Stall time.Duration
 
-	// KeepExisting says that a file that has the path already is not replaced: fs.ErrExist, and what was fetched is kept beside it.
+	// KeepExisting says that a file that has the path is not replaced: fs.ErrExist, before anything is asked for. If it came meanwhile it is so at the end, and what was
+	// fetched is kept beside it.
 	KeepExisting bool
 
 	// PollInterval is the longest pause between two looks at a job that is not done. The first is a quarter of a second; they grow. Zero: 2 minutes.

@@ -114,10 +114,14 @@ func TestKeepExisting(t *testing.T) {
 	if _, err := down.Download(t.Context(), "v", id, path); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a file that came meanwhile: %v", err)
 	}
+	r.wire.harm = nil
+	outputs := r.wire.requests("output") + r.wire.requests("jobs")
+	if _, err := down.Download(t.Context(), "v", id, path); !errors.Is(err, fs.ErrExist) || r.wire.requests("output")+r.wire.requests("jobs") != outputs {
+		t.Errorf("a file that is there: %v", err)
+	}
 	if mine, err := os.ReadFile(path); string(mine) != "mine" {
 		t.Errorf("it has become %q, %v", mine, err)
 	}
-	r.wire.harm = nil
 	down.KeepExisting = false
 	d, err := down.Download(t.Context(), "v", id, path)
 	if err != nil || d.Reused != int64(len(body)) {
@@ -155,6 +159,35 @@ func TestKeepExisting(t *testing.T) {
 	}
 }
 
+// TestClaim holds which file a download writes to, of those that were opened as the partial one.
+func TestClaim(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	temp := transfer.PartialPath(path)
+	claim := func(want bool, left string, meanwhile func() error) {
+		t.Helper()
+		f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := meanwhile(); err != nil {
+			t.Fatal(err)
+		}
+		ours, err := transfer.Claim(path, f)
+		if b, _ := os.ReadFile(temp); err != nil || ours != want || string(b) != left {
+			t.Errorf("%t, %v; the partial file has %q, want %q", ours, err, b, left)
+		}
+	}
+	another := func() error { return os.WriteFile(temp, []byte("another"), 0o600) }
+	claim(true, "another", another)
+	claim(false, "", func() error { return os.Rename(temp, path) })
+	claim(false, "another", func() error { return errors.Join(os.Rename(temp, path), another()) }) // which a third download has begun
+	claim(false, "", func() error { return errors.Join(os.Remove(path), os.Link(temp, path)) })
+	if _, err := os.Stat(temp); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the second name of the file is left: %v", err)
+	}
+}
+
 // TestReplacedPartial gives no other file the name: somebody put one in the place of the partial one.
 func TestReplacedPartial(t *testing.T) {
 	r := start(t, 1)
@@ -183,14 +216,16 @@ func TestDownloadGivesUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault   fault
 		is      func(error) bool
-		fetches int // of the fourth range
+		fetches int   // of the fourth range
+		first   fault // of the first fetch, if it is another one
 	}{
 		"always damaged": {fault{flipDown: 1000}, func(err error) bool {
 			d, ok := errors.AsType[*transfer.DamagedError](err)
 			return ok && d.First == 3*mib && d.Last == 4*mib-1 && d.Want == treeOf(t, body[3*mib:4*mib]) && d.Got != d.Want
-		}, 3},
-		"always cut": {fault{cutDown: 1000}, func(err error) bool { return errors.Is(err, errCut) }, 3},
-		"denied":     {fault{status: 403, code: "AccessDeniedException"}, func(err error) bool { return errors.Is(err, glacier.ErrAccessDenied) }, 1},
+		}, 3, fault{}},
+		"always cut":       {fault{cutDown: 1000}, func(err error) bool { return errors.Is(err, errCut) }, 3, fault{}},
+		"denied":           {fault{status: 403, code: "AccessDeniedException"}, func(err error) bool { return errors.Is(err, glacier.ErrAccessDenied) }, 1, fault{}},
+		"cut, then denied": {fault{status: 403, code: "AccessDeniedException"}, func(err error) bool { return errors.Is(err, glacier.ErrAccessDenied) }, 2, fault{cutDown: 700_000}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "f")
@@ -199,10 +234,17 @@ func TestDownloadGivesUp(t *testing.T) {
 				if first := req.Header.Get("Range"); op != "output" || !strings.HasSuffix(first, "-4194303") {
 					return fault{}
 				}
-				fourth++
+				if fourth++; fourth == 1 && c.first != (fault{}) {
+					return c.first
+				}
 				return c.fault
 			}
 			down := transfer.Downloader{Client: r.client, RangeSize: mib, Concurrency: 1, Attempts: 3}.Hurry()
+			down.Progress = func(e transfer.Event) {
+				if e.Done < int64(e.Parts)*mib { // what is taken back was not counted
+					t.Errorf("%+v", e)
+				}
+			}
 			_, err := down.Download(t.Context(), "v", id, path)
 			i, ok := errors.AsType[*transfer.InterruptedError](err)
 			if !ok || !c.is(err) || i.JobID == "" || i.Done != 3*mib || i.Total != 5*mib || i.Partial != path+".moraine-part" || fourth != c.fetches {
@@ -343,6 +385,18 @@ func TestPaths(t *testing.T) {
 	}
 	if _, err := down.Download(t.Context(), "v", "id", dir); err == nil || !strings.Contains(err.Error(), "directory") {
 		t.Errorf("a directory: %v", err)
+	}
+	blind := filepath.Join(dir, "blind") // its names cannot be made durable
+	if err := os.Mkdir(blind, 0o300); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := os.Open(blind); err == nil { // root can open everything
+		d.Close()
+	} else if _, err := down.Download(t.Context(), "v", "id", filepath.Join(blind, "f")); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("a directory that cannot be opened: %v", err)
+	}
+	if err := os.Remove(blind); err != nil {
+		t.Fatal(err)
 	}
 	odd := transfer.Downloader{Client: r.client, RangeSize: 3}
 	if _, err := odd.Download(t.Context(), "v", "id", filepath.Join(dir, "f")); err == nil {

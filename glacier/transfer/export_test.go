@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"io"
+	"os"
 	"time"
 )
 
@@ -16,6 +17,11 @@ func (u Uploader) Hurry() *Uploader {
 func (d Downloader) Hurry() *Downloader {
 	d.pause, d.PollInterval = time.Millisecond, 20*time.Millisecond
 	return &d
+}
+
+// Claim takes a file that was opened as the partial one of a path.
+func Claim(path string, f *os.File) (bool, error) {
+	return (&partial{path: path, temp: PartialPath(path)}).claim(f)
 }
 
 // CountParts reads a stream in parts of a size, which may be as small as a byte.

@@ -25,7 +25,8 @@ import (
 //
 // Nothing is synced before the end, so that after a crash anything can be missing. That is no harm, since a range counts only if its bytes have the hash.
 type partial struct {
-	f          *os.File
+	f          *os.File // nil: it is not open
+	dir        *os.File // where it is
 	path, temp string
 	contents   [treehash.Size]byte
 	size       int64 // of the contents
@@ -65,27 +66,57 @@ func openPartial(path string, keep bool) (*partial, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil, fmt.Errorf("%s is a directory", path)
 	}
+	var err error
+	if p.dir, err = os.Open(filepath.Dir(path)); err != nil { // it has to be synced at the end
+		return nil, err
+	}
+	err = p.open()
+	if _, there := os.Lstat(path); err == nil && keep && there == nil {
+		err = p.exists()
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *partial) open() error {
 	for {
 		f, err := os.OpenFile(p.temp, os.O_RDWR|os.O_CREATE, 0o666)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := lockFile(f); err != nil {
 			f.Close()
-			return nil, fmt.Errorf("%s: %w", p.temp, err)
+			return fmt.Errorf("%s: %w", p.temp, err)
 		}
-		switch {
-		case sameFile(f, p.path): // a download was killed when it had given the file its name
-			err = os.Remove(p.temp)
-		case sameFile(f, p.temp):
+		ours, err := p.claim(f)
+		if ours {
 			p.f = f
-			return p, nil
-		} // otherwise a download has ended in between
+			return nil
+		}
 		f.Close()
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
+}
+
+// claim reports whether a file that had the temporary name when it was opened, and is locked now, can be written to. Otherwise there is another one, or none.
+func (p *partial) claim(f *os.File) (bool, error) {
+	switch {
+	case !sameFile(f, p.temp): // a download has ended in between: what has the name now is another's
+		return false, nil
+	case sameFile(f, p.path): // a download was killed when it had given the file its name
+		return false, os.Remove(p.temp)
+	}
+	return true, nil
+}
+
+// exists is that there is a file that is not to be replaced.
+func (p *partial) exists() error {
+	return &fs.PathError{Op: "download", Path: p.path, Err: fs.ErrExist}
 }
 
 func sameFile(f *os.File, path string) bool {
@@ -103,6 +134,7 @@ func (p *partial) close() {
 		os.Remove(p.temp)
 	}
 	p.f.Close()
+	p.dir.Close()
 }
 
 // begin takes what is in the file, if it is of the contents. Otherwise it begins anew.
@@ -243,13 +275,16 @@ func (p *partial) finish() error {
 		return localError{err}
 	}
 	p.done = true
-	return syncDir(filepath.Dir(p.path))
+	return syncDir(p.dir)
 }
 
 // name gives the file its name.
 func (p *partial) name() error {
 	if !sameFile(p.f, p.temp) {
 		return fmt.Errorf("%s was replaced while it was written to", p.temp)
+	}
+	if err := beforeRename(p.f); err != nil {
+		return err
 	}
 	if !p.keep {
 		return os.Rename(p.temp, p.path)
@@ -259,7 +294,7 @@ func (p *partial) name() error {
 		return os.Remove(p.temp)
 	}
 	if _, there := os.Lstat(p.path); errors.Is(err, fs.ErrExist) || !errors.Is(there, fs.ErrNotExist) {
-		return &fs.PathError{Op: "download", Path: p.path, Err: fs.ErrExist}
+		return p.exists()
 	}
 	return os.Rename(p.temp, p.path) // the file system has no links
 }

@@ -36,6 +36,7 @@ func (t *download) read(ctx context.Context, first, last int64, keep func(int64,
 	defer r.close()
 	s := treehash.NewStream(r, last-first+1, nil)
 	defer s.Close()
+	var counted int64
 	for {
 		at := s.Read()
 		leaf, _, err := s.Next()
@@ -43,11 +44,12 @@ func (t *download) read(ctx context.Context, first, last int64, keep func(int64,
 			return s.Sum(), r.hash, nil
 		}
 		if err == nil {
+			counted += int64(len(leaf))
 			t.meter.moved(int64(len(leaf)))
 			err = keep(at, leaf)
 		}
 		if err != nil {
-			t.meter.moved(-s.Read())
+			t.meter.moved(-counted)
 			return got, "", err
 		}
 	}
