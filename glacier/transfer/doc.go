@@ -12,7 +12,8 @@
 //		archive, err = up.Resume(ctx, "photos", i.UploadID, file, size)
 //	}
 //
-// ResumeOrUpload finds by itself what an earlier run has left, so that it can simply be called again.
+// ResumeOrUpload finds by itself what an earlier run has left, if that run was killed and nobody knows the id. It finds uploads that are open only: after an *InterruptedError that has
+// an id Resume is the way, since the upload may be complete and its answer lost.
 //
 // # Downloads
 //

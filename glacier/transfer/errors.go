@@ -13,11 +13,12 @@ var (
 	ErrMismatch = errors.New("the upload has parts of other bytes")
 	ErrTooLarge = errors.New("there are more bytes than an upload can have")
 	ErrStalled  = errors.New("no byte has moved for too long")
+	ErrReading  = errors.New("a read of the stream has not returned yet")
 	ErrBusy     = errors.New("another download writes to the same file")
 )
 
-// InterruptedError is a transfer that has ended before its end. What was transferred is kept: an upload goes on with Resume and UploadID, a download when it is
-// called again.
+// InterruptedError is a transfer that has ended before its end. What was transferred is kept. An upload goes on with Resume (or ResumeStream) and UploadID, whatever
+// had begun it: it may be complete, and only its answer lost, and then every other way makes a second archive. A download goes on when it is called again.
 type InterruptedError struct {
 	Vault    string
 	UploadID string // "": it is a download

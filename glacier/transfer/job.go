@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -45,14 +46,16 @@ func (t *download) retrieve(ctx context.Context, archive string, part *glacier.B
 		if err == nil {
 			return t.wait(ctx, job)
 		}
-		if !glacier.MayHaveSucceeded(err) || !again.again(ctx, err) { // otherwise it may be there now
+		if !glacier.MayHaveSucceeded(err) && !errors.Is(err, ErrStalled) || !again.again(ctx, err) { // otherwise it may be there now
 			return nil, err
 		}
 	}
 }
 
 func (t *download) start(ctx context.Context, p glacier.JobParameters) (string, error) {
-	out, err := t.Client.InitiateJob(ctx, t.vault, p)
+	out, err := once(ctx, t.Stall, func(ctx context.Context, _ *watchdog) (*glacier.InitiateJobOutput, error) {
+		return t.Client.InitiateJob(ctx, t.vault, p)
+	})
 	if err != nil {
 		return "", err
 	}
@@ -61,19 +64,22 @@ func (t *download) start(ctx context.Context, p glacier.JobParameters) (string, 
 
 // adopt returns the best of the jobs that offer what is wanted, "" if there is none.
 func (t *download) adopt(ctx context.Context, p glacier.JobParameters, gone []string) (string, error) {
-	var best *glacier.Job
-	for j, err := range t.Client.Jobs(ctx, t.vault, glacier.JobFilter{}) {
-		if err != nil {
-			return "", err
+	return steadily(ctx, newTries(t.Attempts, t.pause), t.Stall, func(ctx context.Context, dog *watchdog) (string, error) {
+		var best *glacier.Job
+		for j, err := range t.Client.Jobs(ctx, t.vault, glacier.JobFilter{}) {
+			if err != nil {
+				return "", err
+			}
+			dog.moved()
+			if t.suits(&j, p) && !slices.Contains(gone, j.ID) && (best == nil || better(&j, best)) {
+				best = &j
+			}
 		}
-		if t.suits(&j, p) && !slices.Contains(gone, j.ID) && (best == nil || better(&j, best)) {
-			best = &j
+		if best == nil {
+			return "", nil
 		}
-	}
-	if best == nil {
-		return "", nil
-	}
-	return best.ID, nil
+		return best.ID, nil
+	})
 }
 
 // Jobs are kept for a day after they are done. With less than an hour left one is not worth to begin with.
@@ -133,8 +139,8 @@ func (t *download) wait(ctx context.Context, job string) (*glacier.Job, error) {
 			return j, nil
 		case err == nil:
 			failures = 0
-		default:
-			if failures++; failures == patience || ctx.Err() != nil || !transient(err) {
+		default: // ErrAuthentication is not damage on the way here, as it can be where there is a body
+			if failures++; failures == patience || ctx.Err() != nil || !transient(err) || errors.Is(err, glacier.ErrAuthentication) {
 				return nil, err
 			}
 		}
@@ -145,13 +151,9 @@ func (t *download) wait(ctx context.Context, job string) (*glacier.Job, error) {
 }
 
 func (t *download) describe(ctx context.Context, job string) (*glacier.Job, error) {
-	within, dog := watch(ctx, t.Stall)
-	defer dog.end()
-	j, err := t.Client.DescribeJob(within, t.vault, job)
-	if err != nil {
-		return nil, stalled(within, err)
-	}
-	return j, nil
+	return once(ctx, t.Stall, func(ctx context.Context, _ *watchdog) (*glacier.Job, error) {
+		return t.Client.DescribeJob(ctx, t.vault, job)
+	})
 }
 
 // rest waits for a time, or until it is woken. A channel that was closed wakes once.

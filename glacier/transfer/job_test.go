@@ -3,9 +3,12 @@ package transfer_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"iter"
+	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -169,10 +172,40 @@ func TestWait(t *testing.T) {
 	if at, err = looks(transfer.Downloader{}, away(3*time.Hour)); !errors.Is(err, io.ErrUnexpectedEOF) || at[len(at)-1] > 2*time.Hour {
 		t.Errorf("away for good: %v", err)
 	}
-	if at, err = looks(transfer.Downloader{}, func(int, time.Duration) (*glacier.Job, error) {
-		return nil, &glacier.APIError{Status: 404, Code: "ResourceNotFoundException"}
-	}); !errors.Is(err, glacier.ErrNotFound) || len(at) != 1 {
-		t.Errorf("no job: %d looks, %v", len(at), err)
+	for _, final := range []error{
+		&glacier.APIError{Status: 404, Code: "ResourceNotFoundException"},
+		&glacier.APIError{Status: 403, Code: "InvalidSignatureException"},
+		&glacier.SendError{Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}},
+	} {
+		if at, err = looks(transfer.Downloader{}, func(int, time.Duration) (*glacier.Job, error) { return nil, final }); !errors.Is(err, final) || len(at) != 1 {
+			t.Errorf("%v: %d looks, %v", final, len(at), err)
+		}
+	}
+}
+
+// TestStalledRetrieve gives up each of the requests for a job that stands still, and makes it again. There is one job.
+func TestStalledRetrieve(t *testing.T) {
+	r := start(t, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, stands := range []string{"jobs", "job", "describe"} {
+		id, n := r.store(t, []byte(stands)), r.wire.requests("job")
+		stood := false
+		r.wire.harm = func(op string, _ int, _ *http.Request) fault {
+			if op != stands || stood {
+				return fault{}
+			}
+			stood = true
+			return fault{stall: true}
+		}
+		j, err := transfer.Downloader{Client: r.client, Stall: time.Second}.Hurry().Retrieve(ctx, "v", id, nil)
+		want := 1
+		if stands == "job" {
+			want = 2
+		}
+		if err != nil || !j.Completed || r.wire.requests("job")-n != want {
+			t.Errorf("%s stands still: %+v, %v; %d jobs were asked for", stands, j, err, r.wire.requests("job")-n)
+		}
 	}
 }
 

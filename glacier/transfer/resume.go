@@ -18,7 +18,9 @@ import (
 // join takes an upload that was begun before, and what the service has of it. One that is not open is taken too: it may have been completed.
 func (t *upload) join(ctx context.Context, id string) error {
 	t.id = id
-	head, err := t.Client.ListParts(ctx, t.vault, id, glacier.Page{Limit: 1})
+	head, err := steadily(ctx, newTries(t.Attempts, t.pause), t.Stall, func(ctx context.Context, _ *watchdog) (*glacier.PartList, error) {
+		return t.Client.ListParts(ctx, t.vault, id, glacier.Page{Limit: 1})
+	})
 	if errors.Is(err, glacier.ErrNotFound) {
 		t.gone = true
 		return nil
@@ -46,22 +48,25 @@ func (t *upload) cut(size int64) error {
 
 // list returns the parts that the service has.
 func (t *upload) list(ctx context.Context, id string, partSize int64) (map[int]stored, error) {
-	have := map[int]stored{}
-	for p, err := range t.Client.Parts(ctx, t.vault, id) {
-		if err != nil {
-			return nil, err
+	return steadily(ctx, newTries(t.Attempts, t.pause), t.Stall, func(ctx context.Context, dog *watchdog) (map[int]stored, error) {
+		have := map[int]stored{}
+		for p, err := range t.Client.Parts(ctx, t.vault, id) {
+			if err != nil {
+				return nil, err
+			}
+			dog.moved()
+			var first, last int64
+			if n, err := fmt.Sscanf(p.RangeInBytes, "%d-%d", &first, &last); n != 2 || first < 0 || last < first || partSize <= 0 || first%partSize != 0 {
+				return nil, fmt.Errorf("the service lists a part with the range %q (%v)", p.RangeInBytes, err)
+			}
+			hash, err := treehash.Parse(p.SHA256TreeHash)
+			if err != nil {
+				return nil, fmt.Errorf("the service lists a part with the tree hash %q: %w", p.SHA256TreeHash, err)
+			}
+			have[int(first/partSize)] = stored{last - first + 1, hash}
 		}
-		var first, last int64
-		if n, err := fmt.Sscanf(p.RangeInBytes, "%d-%d", &first, &last); n != 2 || first < 0 || last < first || partSize <= 0 || first%partSize != 0 {
-			return nil, fmt.Errorf("the service lists a part with the range %q (%v)", p.RangeInBytes, err)
-		}
-		hash, err := treehash.Parse(p.SHA256TreeHash)
-		if err != nil {
-			return nil, fmt.Errorf("the service lists a part with the tree hash %q: %w", p.SHA256TreeHash, err)
-		}
-		have[int(first/partSize)] = stored{last - first + 1, hash}
-	}
-	return have, nil
+		return have, nil
+	})
 }
 
 // recognise holds the parts that the service has against the file, which is refused if it is another one.
@@ -69,9 +74,9 @@ func (t *upload) recognise(ctx context.Context) error {
 	if t.gone || len(t.have) == 0 {
 		return nil
 	}
-	for i := range t.have {
-		if int64(i) >= partCount(t.size, t.partSize) {
-			return fmt.Errorf("%w: it has bytes behind the %d that are to be uploaded", ErrMismatch, t.size)
+	for i, s := range t.have {
+		if int64(i)*t.partSize+s.size > t.size {
+			return overrun(t.size)
 		}
 	}
 	same, err := t.compare(ctx, t.have, false)
@@ -187,11 +192,12 @@ func (t *upload) find(ctx context.Context) error {
 
 // candidates are the open uploads with the description and with parts that are where those of the file would be; those with most of the file first.
 func (t *upload) candidates(ctx context.Context) (all []candidate, err error) {
-	for u, err := range t.Client.MultipartUploads(ctx, t.vault) {
-		if err != nil {
-			return nil, err
-		}
-		if strings.TrimSpace(u.ArchiveDescription) != strings.TrimSpace(t.description) || checkPartSize(u.PartSizeInBytes) != nil {
+	open, err := t.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range open {
+		if checkPartSize(u.PartSizeInBytes) != nil {
 			continue
 		}
 		have, err := t.list(ctx, u.ID, u.PartSizeInBytes)
@@ -209,6 +215,22 @@ func (t *upload) candidates(ctx context.Context) (all []candidate, err error) {
 		return cmp.Compare(int64(len(b.have))*b.PartSizeInBytes, int64(len(a.have))*a.PartSizeInBytes)
 	})
 	return all, nil
+}
+
+// open returns the uploads of the vault that are open and that have the description.
+func (t *upload) open(ctx context.Context) ([]glacier.Upload, error) {
+	return steadily(ctx, newTries(t.Attempts, t.pause), t.Stall, func(ctx context.Context, dog *watchdog) (all []glacier.Upload, err error) {
+		for u, err := range t.Client.MultipartUploads(ctx, t.vault) {
+			if err != nil {
+				return nil, err
+			}
+			dog.moved()
+			if strings.TrimSpace(u.ArchiveDescription) == strings.TrimSpace(t.description) {
+				all = append(all, u)
+			}
+		}
+		return all, nil
+	})
 }
 
 // plausible reports whether the file can have the parts. An upload without a part says nothing: it may be one of another file that somebody has just begun.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/config"
@@ -224,6 +226,51 @@ func TestResume(t *testing.T) {
 	empty := r.begin(t, "", 2*mib, body)
 	if a, err := up.Resume(t.Context(), "v", empty, bytes.NewReader(body), size); err != nil || a.UploadID != empty || a.Reused != 0 {
 		t.Errorf("without a part: %+v, %v", a, err)
+	}
+}
+
+// TestShorterStream makes no archive of a stream that ends before what the service has, and leaves that as it is.
+func TestShorterStream(t *testing.T) {
+	r := start(t, 1)
+	body := data(4 * mib)
+	up := transfer.Uploader{Client: r.client, PartSize: mib, Single: -1}.Hurry()
+	id := r.begin(t, "", mib, body, 0, 1, 2)
+	for _, n := range []int{0, mib, 2 * mib, 2*mib + 7, 3*mib - 1} {
+		if _, err := up.ResumeStream(t.Context(), "v", id, bytes.NewReader(body[:n])); n > 0 && !errors.Is(err, transfer.ErrMismatch) || n == 0 && !errors.Is(err, glacier.ErrEmpty) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	a, err := up.ResumeStream(t.Context(), "v", id, bytes.NewReader(body))
+	if err != nil || a.Reused != 3*mib || a.TreeHash != treeOf(t, body) || r.archives(t) != 1 {
+		t.Errorf("all of it: %+v, %v", a, err)
+	}
+	if _, err := up.ResumeStream(t.Context(), "v", r.begin(t, "", mib, body), bytes.NewReader(nil)); !errors.Is(err, glacier.ErrEmpty) {
+		t.Errorf("nothing for an upload without a part: %v", err)
+	}
+	id = r.begin(t, "", mib, body, 0, 1, 2)
+	if _, err := up.Resume(t.Context(), "v", id, bytes.NewReader(body), 3*mib-1); !errors.Is(err, transfer.ErrMismatch) {
+		t.Errorf("a file with a byte less: %v", err)
+	}
+}
+
+// TestNoCredentials does not try a part again that there is nothing to sign with.
+func TestNoCredentials(t *testing.T) {
+	r := start(t, 1)
+	body := data(2 * mib)
+	id := r.begin(t, "", mib, body, 0)
+	asked := 0
+	c := r.connect(t, 5, func(o *glacier.Options) {
+		valid := o.Credentials
+		o.Credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			if asked++; asked > 2 { // the parts were listed
+				return aws.Credentials{}, errors.New("the session has ended")
+			}
+			return valid.Retrieve(ctx)
+		})
+	})
+	_, err := transfer.Uploader{Client: c, Concurrency: 1}.Hurry().Resume(t.Context(), "v", id, bytes.NewReader(body), 2*mib)
+	if i, ok := errors.AsType[*transfer.InterruptedError](err); !ok || i.Done != mib || !errors.Is(err, glacier.ErrAuthentication) || asked != 3 {
+		t.Errorf("asked %d times: %v", asked, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"strings"
@@ -12,15 +13,15 @@ import (
 	"github.com/moraine-archive/moraine/glacier"
 )
 
-// transient reports whether a failure may be gone the next time: all but what the service refuses for good. A signature or a hash that does not match is what damage on the
-// way looks like.
+// transient reports whether a failure may be gone the next time: all but what the service refuses for good, or what cannot be asked. A signature or a hash that does not match is what
+// damage on the way looks like.
 func transient(err error) bool {
 	if isLocal(err) {
 		return false
 	}
 	answer, ok := errors.AsType[*glacier.APIError](err)
-	if !ok {
-		return true
+	if !ok { // there may be nothing to sign with, or a server that cannot be trusted
+		return !errors.Is(err, glacier.ErrAuthentication) && !errors.As(err, new(*tls.CertificateVerificationError))
 	}
 	switch {
 	case answer.Status == http.StatusRequestTimeout, answer.Status == http.StatusTooManyRequests, answer.Is(glacier.ErrThrottled):
@@ -99,6 +100,27 @@ func watch(ctx context.Context, after time.Duration) (context.Context, *watchdog
 		w.timer = time.AfterFunc(after, func() { stop(ErrStalled) })
 	}
 	return ctx, w
+}
+
+// once makes a request that is given up when it stands still.
+func once[T any](ctx context.Context, after time.Duration, request func(context.Context, *watchdog) (T, error)) (T, error) {
+	ctx, dog := watch(ctx, after)
+	defer dog.end()
+	v, err := request(ctx, dog)
+	if err != nil {
+		err = stalled(ctx, err)
+	}
+	return v, err
+}
+
+// steadily makes a request that can be repeated, and repeats it when it has stood still. After other failures the client itself has sent it again.
+func steadily[T any](ctx context.Context, again *tries, after time.Duration, request func(context.Context, *watchdog) (T, error)) (T, error) {
+	for {
+		v, err := once(ctx, after, request)
+		if !errors.Is(err, ErrStalled) || !again.again(ctx, err) {
+			return v, err
+		}
+	}
 }
 
 func (w *watchdog) moved() {

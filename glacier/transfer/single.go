@@ -24,14 +24,19 @@ func (t *upload) sendWhole(ctx context.Context) (*Archive, error) {
 // sendOnce sends an archive with one request: again only if it cannot be there already.
 func (t *upload) sendOnce(ctx context.Context, p part) (*Archive, error) {
 	t.meter.begin(Sending, "", p.size)
+	var before *treehash.Hash
 	for again := newTries(t.Attempts, t.pause); ; {
 		linear, tree, err := p.hash(ctx, true, nil)
+		if err == nil && before != nil && *before != tree {
+			err = fmt.Errorf("%w: they had the tree hash %s, and have %s", ErrChanged, *before, tree)
+		}
 		if err == nil && t.source != nil {
 			err = t.source.unchanged()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("upload: %w", err)
 		}
+		before = &tree
 		archive, err := t.post(ctx, p, linear, tree)
 		switch {
 		case archive != nil: // stored, and maybe not what was sent: a second one would not mend that

@@ -134,6 +134,33 @@ func readStream(ctx context.Context, r io.Reader, size int64, parts int) *stream
 	return s
 }
 
+// lastRead is how long the end of an upload waits for a read that is under way. One of a file returns within that time, one of a pipe may never return.
+const lastRead = time.Second
+
+// readUntil reads parts ahead until end is called. That returns when nothing reads from r any more, and adds ErrReading to the error of the upload if it is not so.
+func readUntil(ctx context.Context, r io.Reader, size int64, parts int) (s *stream, end func(error) error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s = readStream(ctx, r, size, parts)
+	return s, func(failed error) error {
+		cancel()
+		if failed == nil { // all was read
+			return nil
+		}
+		patience := time.NewTimer(lastRead)
+		defer patience.Stop()
+		for {
+			select {
+			case _, open := <-s.parts:
+				if !open {
+					return failed
+				}
+			case <-patience.C:
+				return fmt.Errorf("%w (%w)", failed, ErrReading)
+			}
+		}
+	}
+}
+
 func (s *stream) read(ctx context.Context, r io.Reader, size int64) error {
 	for i := 0; ; i++ {
 		var m *room

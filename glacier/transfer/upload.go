@@ -43,7 +43,9 @@ type stored struct {
 // multipart sends what is not there, and completes.
 func (t *upload) multipart(ctx context.Context) (*Archive, error) {
 	if t.id == "" {
-		out, err := t.Client.InitiateMultipartUpload(ctx, t.vault, t.partSize, t.description)
+		out, err := steadily(ctx, newTries(t.Attempts, t.pause), t.Stall, func(ctx context.Context, _ *watchdog) (*glacier.InitiateMultipartUploadOutput, error) {
+			return t.Client.InitiateMultipartUpload(ctx, t.vault, t.partSize, t.description)
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +55,7 @@ func (t *upload) multipart(ctx context.Context) (*Archive, error) {
 	t.meter.begin(Sending, t.id, t.size)
 	err := t.run(ctx)
 	if err == nil {
-		err = t.source.unchanged()
+		err = t.complies()
 	}
 	var archive *Archive
 	if err == nil {
@@ -62,12 +64,32 @@ func (t *upload) multipart(ctx context.Context) (*Archive, error) {
 	switch {
 	case err == nil:
 		return archive, nil
+	case errors.Is(err, ErrMismatch), errors.Is(err, glacier.ErrEmpty):
+		return nil, err
 	case t.gone && errors.Is(err, glacier.ErrNotFound):
 		return nil, fmt.Errorf("the upload %s does not exist any more, and no archive was made of it lately: %w", t.id, err)
 	case t.gone && errors.Is(err, glacier.ErrInvalidParameter):
 		return nil, fmt.Errorf("%w: the upload %s was completed: %w", ErrMismatch, t.id, err)
 	}
 	return nil, t.interrupted(err)
+}
+
+// complies reports, when the end is reached, whether there is what can be completed.
+func (t *upload) complies() error {
+	if len(t.hashes) == 0 {
+		return fmt.Errorf("upload: %w", glacier.ErrEmpty)
+	}
+	for i := range t.have {
+		if _, sent := t.hashes[i]; !sent {
+			return overrun(t.done)
+		}
+	}
+	return t.source.unchanged()
+}
+
+// overrun is that an upload has more bytes than there are.
+func overrun(size int64) error {
+	return fmt.Errorf("%w: it has bytes behind the %d that are to be uploaded", ErrMismatch, size)
 }
 
 func (t *upload) interrupted(err error) error {
@@ -103,6 +125,9 @@ func (t *upload) run(ctx context.Context) error {
 // part sends a part, unless the service has it.
 func (t *upload) part(ctx context.Context, p part) error {
 	there, listed := t.have[p.index]
+	if listed && there.size > p.size { // a stream that was longer: the part stays, so that the next one is held against it too
+		return overrun(p.offset + p.size)
+	}
 	tree, known := t.known[p.index]
 	gone := t.isGone()
 	if !known && (gone || listed && there.size == p.size) {
@@ -208,7 +233,9 @@ func (t *upload) complete(ctx context.Context) (*Archive, error) {
 	tree := whole.Sum()
 	t.meter.begin(Completing, t.id, t.done)
 	t.meter.moved(t.done)
-	out, err := t.Client.CompleteMultipartUpload(ctx, t.vault, t.id, t.done, tree.String())
+	out, err := steadily(ctx, newTries(t.Attempts, t.pause), t.Stall, func(ctx context.Context, _ *watchdog) (*glacier.UploadArchiveOutput, error) {
+		return t.Client.CompleteMultipartUpload(ctx, t.vault, t.id, t.done, tree.String())
+	})
 	if err == nil {
 		err = t.confirm(out.TreeHash, 0, t.done, tree)
 	}

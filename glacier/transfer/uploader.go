@@ -64,6 +64,8 @@ func (u *Uploader) Upload(ctx context.Context, vault string, r io.ReaderAt, size
 // ResumeOrUpload is Upload, but goes on with an upload of the vault that is open, if it has the same description, at least one part, and no part that is not of these
 // bytes. That may be one that another process is busy with: if both send the same bytes, both end with the same archive. Small files, which are sent with a single request, have
 // nothing to go on with.
+//
+// An upload that was completed, but whose answer was lost, is not open any more, and this makes a second archive. Who has its id, from an *InterruptedError or an Event, calls Resume.
 func (u *Uploader) ResumeOrUpload(ctx context.Context, vault string, r io.ReaderAt, size int64, description string) (*Archive, error) {
 	t, err := u.ofFile(vault, r, size, description)
 	if err != nil {
@@ -79,7 +81,7 @@ func (u *Uploader) ResumeOrUpload(ctx context.Context, vault string, r io.Reader
 }
 
 // Resume goes on with an upload. What the service has is held against the bytes: parts that are the same are not sent again, others are replaced. If none is the same, or if there are
-// parts behind the end, the upload is one of other bytes: ErrMismatch.
+// bytes behind the end, the upload is one of other bytes: ErrMismatch.
 //
 // If the upload was completed, but the answer was lost, this reads all the bytes and returns the archive that there is: there is never a second one. An upload that does not exist is
 // told by the same way: glacier.ErrNotFound.
@@ -97,16 +99,17 @@ func (u *Uploader) Resume(ctx context.Context, vault, upload string, r io.Reader
 	return t.multipart(ctx)
 }
 
-// UploadStream stores all that r has. Parts that are in flight are kept in memory, so that they can be sent again. When the context ends while r is being read, UploadStream returns at
-// once, and the read goes on until it returns; what it reads is lost. A stream that has more than 10,000 parts is ErrTooLarge.
-func (u *Uploader) UploadStream(ctx context.Context, vault string, r io.Reader, description string) (*Archive, error) {
+// UploadStream stores all that r has. Parts that are in flight are kept in memory, so that they can be sent again. A stream that has more than 10,000 parts is ErrTooLarge.
+//
+// When it has returned, nothing reads from r any more, unless it fails, or the context ends, during a read that does not return within a second: then the error is ErrReading too,
+// and what that read gets is lost, whenever it returns. Until then r must not be used again.
+func (u *Uploader) UploadStream(ctx context.Context, vault string, r io.Reader, description string) (_ *Archive, err error) {
 	t, err := u.ofStream(vault, description, cmp.Or(u.PartSize, defaultStreamPartSize))
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the reading
-	s := readStream(ctx, r, t.partSize, t.Concurrency)
+	s, end := readUntil(ctx, r, t.partSize, t.Concurrency)
+	defer func() { err = end(err) }()
 	first, err := s.next(ctx)
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("upload: %w", glacier.ErrEmpty)
@@ -120,8 +123,9 @@ func (u *Uploader) UploadStream(ctx context.Context, vault string, r io.Reader, 
 	return t.multipart(ctx)
 }
 
-// ResumeStream goes on with an upload of a stream that is read again from its beginning, as Resume does for a file. Parts that differ are replaced, even if all do.
-func (u *Uploader) ResumeStream(ctx context.Context, vault, upload string, r io.Reader) (*Archive, error) {
+// ResumeStream goes on with an upload of a stream that is read again from its beginning, as Resume does for a file, and reads as UploadStream does. Parts that differ are replaced,
+// even if all do. A stream that ends before what the service has is ErrMismatch.
+func (u *Uploader) ResumeStream(ctx context.Context, vault, upload string, r io.Reader) (_ *Archive, err error) {
 	t, err := u.ofStream(vault, "", cmp.Or(u.PartSize, defaultStreamPartSize))
 	if err != nil {
 		return nil, err
@@ -129,9 +133,9 @@ func (u *Uploader) ResumeStream(ctx context.Context, vault, upload string, r io.
 	if err := t.join(ctx, upload); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	t.source = readStream(ctx, r, t.partSize, t.Concurrency)
+	s, end := readUntil(ctx, r, t.partSize, t.Concurrency)
+	defer func() { err = end(err) }()
+	t.source = s
 	return t.multipart(ctx)
 }
 

@@ -258,6 +258,72 @@ func TestChangedFile(t *testing.T) {
 	}
 }
 
+// fickle is a file without Stat whose bytes are others from a moment on.
+type fickle struct {
+	b, then []byte
+	changed atomic.Bool
+}
+
+func (f *fickle) ReadAt(p []byte, off int64) (int, error) {
+	if f.changed.Load() {
+		return bytes.NewReader(f.then).ReadAt(p, off)
+	}
+	return bytes.NewReader(f.b).ReadAt(p, off)
+}
+
+// TestChangedBytes makes no archive of bytes that are others when they are sent again.
+func TestChangedBytes(t *testing.T) {
+	r := start(t, 1)
+	for _, single := range []int64{-1, 8 * mib} {
+		f := &fickle{b: data(4 * mib), then: data(4*mib + 1)[1:]}
+		r.wire.harm = func(op string, _ int, req *http.Request) fault {
+			if f.changed.Load() || op != "archive" && !strings.HasPrefix(req.Header.Get("Content-Range"), "bytes 3145728-") {
+				return fault{}
+			}
+			f.changed.Store(true)
+			return fault{status: 503}
+		}
+		up := transfer.Uploader{Client: r.client, PartSize: mib, Single: single, Concurrency: 1}.Hurry()
+		if _, err := up.Upload(t.Context(), "v", f, 4*mib, ""); !errors.Is(err, transfer.ErrChanged) {
+			t.Errorf("single %d: %v", single, err)
+		}
+	}
+	r.wire.harm = nil
+	if n := r.archives(t); n != 0 {
+		t.Errorf("there are %d archives", n)
+	}
+}
+
+// TestStalledUpload gives up each of the requests of an upload that stands still, and makes it again.
+func TestStalledUpload(t *testing.T) {
+	r := start(t, 1)
+	body := data(3 * mib)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for stands, how := range map[string]string{"initiate": "new", "complete": "new", "uploads": "find", "parts": "find", "parts ": "resume"} {
+		up := transfer.Uploader{Client: r.client, PartSize: mib, Single: -1, Stall: time.Second}.Hurry()
+		id := ""
+		if how != "new" {
+			id = r.begin(t, stands, mib, body, 0)
+		}
+		var stood atomic.Bool
+		r.wire.harm = func(op string, _ int, _ *http.Request) fault {
+			return fault{stall: op == strings.TrimSpace(stands) && !stood.Swap(true)}
+		}
+		var a *transfer.Archive
+		var err error
+		if how == "resume" {
+			a, err = up.Resume(ctx, "v", id, bytes.NewReader(body), 3*mib)
+		} else {
+			a, err = up.ResumeOrUpload(ctx, "v", bytes.NewReader(body), 3*mib, stands)
+		}
+		if err != nil || a.TreeHash != treeOf(t, body) || id != "" && a.UploadID != id || !stood.Load() {
+			t.Errorf("%s stands still, %s: %+v, %v", stands, how, a, err)
+		}
+		r.wire.harm = nil
+	}
+}
+
 // TestSingle holds when one request is sent again: only if it cannot be there. Otherwise the error says what to look for.
 func TestSingle(t *testing.T) {
 	body := data(2 * mib)
@@ -316,18 +382,95 @@ func TestStreamEnds(t *testing.T) {
 		t.Errorf("resumed: %+v, %v", a, err)
 	}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	in, out := io.Pipe()
-	go func() {
-		out.Write(body[:2*mib+100])
-		cancel() // while the read is blocked
-	}()
-	began := time.Now()
-	_, err = up.UploadStream(ctx, "v", in, "")
-	if !errors.Is(err, context.Canceled) || time.Since(began) > 5*time.Second {
-		t.Errorf("a stream that blocks: %v after %s", err, time.Since(began))
+	for name, fails := range map[string]error{"cancelled": context.Canceled, "denied": glacier.ErrAccessDenied} {
+		ctx, cancel := context.WithCancel(t.Context())
+		block := &plug{entered: make(chan struct{}), free: make(chan struct{})}
+		r.wire.harm = func(op string, _ int, _ *http.Request) fault {
+			if op != "part" {
+				return fault{}
+			}
+			<-block.entered
+			if name == "cancelled" {
+				cancel()
+			}
+			return fault{status: 403, code: "AccessDeniedException"}
+		}
+		began := time.Now()
+		_, err = up.UploadStream(ctx, "v", io.MultiReader(bytes.NewReader(body[:2*mib+100]), block), "")
+		if _, ok := errors.AsType[*transfer.InterruptedError](err); !ok || !errors.Is(err, fails) || !errors.Is(err, transfer.ErrReading) || time.Since(began) > 5*time.Second {
+			t.Errorf("%s while a read blocks: %v after %s", name, err, time.Since(began))
+		}
+		close(block.free)
+		cancel()
 	}
-	out.Close() // lets the read end
+}
+
+// plug is a stream that blocks.
+type plug struct{ entered, free chan struct{} }
+
+func (p *plug) Read([]byte) (int, error) {
+	close(p.entered)
+	<-p.free
+	return 0, io.EOF
+}
+
+// film is a stream that can be read again. Its reads take a while.
+type film struct {
+	body    []byte
+	at      int // not guarded: nobody reads when an upload has returned
+	reading atomic.Bool
+}
+
+func (f *film) Read(p []byte) (int, error) {
+	f.reading.Store(true)
+	defer f.reading.Store(false)
+	time.Sleep(5 * time.Millisecond)
+	n := copy(p[:min(len(p), mib/8)], f.body[f.at:])
+	if f.at += n; n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// TestStreamAgain reads a stream again from its beginning as soon as an upload of it has ended, while much of it was not read.
+func TestStreamAgain(t *testing.T) {
+	r := start(t, 1)
+	f := &film{body: data(8 * mib)}
+	up := transfer.Uploader{Client: r.client, PartSize: mib, Single: -1, Concurrency: 2}.Hurry()
+	for name, c := range map[string]struct {
+		fault  fault
+		cancel bool
+	}{
+		"denied":    {fault{status: 403, code: "AccessDeniedException"}, false},
+		"cancelled": {fault{}, true},
+	} {
+		f.at = 0
+		ctx, cancel := context.WithCancel(t.Context())
+		r.wire.harm = func(op string, _ int, req *http.Request) fault {
+			if op != "part" || !strings.HasPrefix(req.Header.Get("Content-Range"), "bytes 2097152-") {
+				return fault{}
+			}
+			if c.cancel {
+				cancel()
+			}
+			return c.fault
+		}
+		_, err := up.UploadStream(ctx, "v", f, "")
+		if f.reading.Load() {
+			t.Errorf("%s: it is still being read", name)
+		}
+		at := f.at
+		i, ok := errors.AsType[*transfer.InterruptedError](err)
+		if !ok || errors.Is(err, transfer.ErrReading) || at == len(f.body) {
+			t.Fatalf("%s after %d bytes: %v", name, at, err)
+		}
+		f.at, r.wire.harm = 0, nil
+		a, err := up.ResumeStream(t.Context(), "v", i.UploadID, f)
+		if err != nil || a.TreeHash != treeOf(t, f.body) {
+			t.Errorf("%s, resumed: %+v, %v", name, a, err)
+		}
+		cancel()
+	}
 }
 
 // TestUploadProgress holds what the callback gets.
