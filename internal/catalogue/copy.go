@@ -14,6 +14,9 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 	if db.engine != inSQLite {
 		return db.copyInto(ctx, path)
 	}
+	if err := db.View(ctx, db.unlessMoved(func(*Tx) error { return nil })); err != nil {
+		return err // such a copy would be of no use
+	}
 	conn, err := sql.Open("sqlite", db.source)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,26 +32,74 @@ const transferring = "transfer"
 // Transfer copies all rows of a catalogue, as they are at one moment, to another, which is new or was left by a transfer that did not end. Every row is read again and
 // compared. It returns the number of rows. While it runs, nobody should use the other.
 func Transfer(ctx context.Context, from, to *DB, progress func(Transferred)) (rows int64, err error) {
+	err = from.View(ctx, func(tx *Tx) (err error) {
+		rows, err = transfer(ctx, tx, to, progress)
+		return err
+	})
+	if err != nil {
+		return rows, err
+	}
+	return rows, to.Update(ctx, endTransfer)
+}
+
+// Move is Transfer in a transaction in which nothing else changes, after which the catalogue in SQLite takes no more changes: every one of them ends with ErrMoved. A move that was
+// interrupted is begun again.
+func Move(ctx context.Context, from, to *DB, progress func(Transferred)) (rows int64, err error) {
+	if from.engine != inSQLite {
+		return 0, errors.New("the catalogue is in PostgreSQL already")
+	}
+	err = from.change(ctx, func(tx *Tx) (err error) {
+		if rows, err = transfer(ctx, tx, to, progress); err != nil {
+			return err
+		}
+		return tx.exec(`INSERT INTO counters (name, value) VALUES ($1, 1) ON CONFLICT (name) DO NOTHING`, moved)
+	})
+	if err != nil {
+		return rows, err
+	}
+	return rows, to.Update(ctx, endTransfer)
+}
+
+// moved is the counter whose presence says that a catalogue was moved elsewhere.
+const moved = "moved"
+
+// ErrMoved says that a catalogue takes no more changes.
+var ErrMoved = errors.New("the catalogue was moved to PostgreSQL and takes no more changes: start the server with the --catalogue that it was moved to") // read only
+
+// unlessMoved is fn, unless the catalogue was moved. Others than SQLite are not moved.
+func (db *DB) unlessMoved(fn func(*Tx) error) func(*Tx) error {
+	if db.engine != inSQLite {
+		return fn
+	}
+	return func(tx *Tx) error {
+		gone, err := tx.hasMoved()
+		if err == nil && gone {
+			err = ErrMoved
+		}
+		if err != nil {
+			return err
+		}
+		return fn(tx)
+	}
+}
+
+func (tx *Tx) hasMoved() (bool, error) {
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM counters WHERE name = $1)`, moved)
+}
+
+// transfer copies all rows that a transaction sees, and compares them.
+func transfer(ctx context.Context, from *Tx, to *DB, progress func(Transferred)) (rows int64, err error) {
 	if err := to.Update(ctx, beginTransfer); err != nil {
 		return 0, err
 	}
 	var sums []sum
-	err = from.View(ctx, func(tx *Tx) error {
-		for _, table := range tables {
-			s, err := copyTable(ctx, tx, to, table, func(n int64) { progress(Transferred{Table: table, Rows: rows + n}) })
-			if err != nil {
-				return fmt.Errorf("copy the table %s: %w", table, err)
-			}
-			rows += s.rows
-			sums = append(sums, s)
+	for _, table := range tables {
+		s, err := copyTable(ctx, from, to, table, func(n int64) { progress(Transferred{Table: table, Rows: rows + n}) })
+		if err != nil {
+			return 0, fmt.Errorf("copy the table %s: %w", table, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	if err := to.Update(ctx, func(tx *Tx) error { return tx.exec(`DELETE FROM counters WHERE name = $1`, transferring) }); err != nil {
-		return 0, err
+		rows += s.rows
+		sums = append(sums, s)
 	}
 	seen := int64(0)
 	err = to.View(ctx, func(tx *Tx) error {
@@ -90,6 +139,8 @@ func beginTransfer(tx *Tx) error {
 	}
 	return tx.exec(`INSERT INTO counters (name, value) VALUES ($1, 1)`, transferring)
 }
+
+func endTransfer(tx *Tx) error { return tx.exec(`DELETE FROM counters WHERE name = $1`, transferring) }
 
 // HalfCopied reports whether a catalogue was left by a transfer that did not end.
 func (tx *Tx) HalfCopied() (bool, error) {
@@ -182,7 +233,7 @@ func sumTable(tx *Tx, table string) (s sum, err error) {
 func (tx *Tx) rows(table string, fn func(columns []string, row []any) error) error {
 	query := `SELECT * FROM ` + table
 	if table == "counters" {
-		query += ` WHERE name <> '` + transferring + `'`
+		query += ` WHERE name NOT IN ('` + transferring + `', '` + moved + `')`
 	}
 	s, err := tx.statement(tx.long, query, (*connection).borrow)
 	if err != nil {

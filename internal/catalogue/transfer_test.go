@@ -1,10 +1,13 @@
 package catalogue
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -40,6 +43,69 @@ func TestTransfer(t *testing.T) {
 	}
 	if n, err := Transfer(t.Context(), openPath(t, copied), openPath(t, filepath.Join(t.TempDir(), "again.db")), func(Transferred) {}); err != nil || n != rows {
 		t.Errorf("a copy has %d rows of %d: %v", n, rows, err)
+	}
+}
+
+// TestMove moves a catalogue while it is being changed: what was acknowledged is in the other one, and what was not made there says so.
+func TestMove(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "from.db")
+	from, to := openPath(t, path), openNew(t)
+	update(t, from, func(tx *Tx) error { return tx.InsertAccount(Account{ID: account, Name: "root", CreatedAt: epoch}) })
+	var writers sync.WaitGroup
+	var mu sync.Mutex
+	made := map[string]bool{} // guarded by mu
+	begun := make(chan struct{}, 100)
+	for w := range 4 {
+		writers.Go(func() {
+			for i := 0; ; i++ {
+				name := fmt.Sprintf("vault-%d-%d", w, i)
+				err := from.Update(context.Background(), func(tx *Tx) error {
+					return tx.InsertVault(account, name, epoch)
+				})
+				if errors.Is(err, ErrMoved) {
+					return
+				}
+				if err != nil {
+					t.Errorf("make a vault: %v", err)
+					return
+				}
+				mu.Lock()
+				made[name] = true
+				mu.Unlock()
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range cap(begun) {
+		<-begun
+	}
+	if _, err := Move(t.Context(), from, to, func(Transferred) {}); err != nil {
+		t.Fatal(err)
+	}
+	writers.Wait()
+	var got []Vault
+	view(t, to, func(tx *Tx) (err error) {
+		got, err = all[Vault](tx, `SELECT `+vaultColumns+` FROM vaults`)
+		return err
+	})
+	for _, v := range got {
+		delete(made, v.Name)
+	}
+	if len(made) > 0 || len(got) < cap(begun) {
+		t.Errorf("there are %d vaults; %d are missing: %v", len(got), len(made), made)
+	}
+	if _, err := Move(t.Context(), from, openNew(t), func(Transferred) {}); err != nil { // as if the first had been interrupted at its end
+		t.Errorf("once more: %v", err)
+	}
+	if err := from.Copy(t.Context(), filepath.Join(t.TempDir(), "copy.db")); !errors.Is(err, ErrMoved) {
+		t.Errorf("a copy of what was moved: %v", err)
+	}
+	again := openPath(t, path)
+	if err := again.Update(t.Context(), func(*Tx) error { return nil }); !errors.Is(err, ErrMoved) {
+		t.Errorf("another process changes what was moved: %v", err)
 	}
 }
 

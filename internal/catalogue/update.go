@@ -31,6 +31,10 @@ const maxAttempts = 5
 //
 // Changes that come while others are being committed share the next commit, and with it the sync; none of them sees the failure of another.
 func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	return db.change(ctx, db.unlessMoved(fn))
+}
+
+func (db *DB) change(ctx context.Context, fn func(*Tx) error) error {
 	c := &change{ctx: ctx, fn: fn}
 	db.changes.Do(c)
 	return c.err

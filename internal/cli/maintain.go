@@ -48,7 +48,31 @@ server does so by itself every --backup-interval. The copy has what the catalogu
 			Example: "  moraine admin volumes --data /srv/moraine",
 		})),
 		rebuildCommand(p),
+		taskCommand(p, "migrate-store", &cobra.Command{
+			Short: "Copy everything from an old store to a new one",
+			Long: `Copy every record that is needed from the store of --old-store to the one of --store, and have the catalogue refer to the copies. Each is verified
+while it is read, and compared by its tree hash when it is written. The server goes on meanwhile; run the command again after an interruption, and what was copied is not
+read again. The old store stays as it is, to be removed when nothing is left in it only.
+
+Start the server with both options first: --store names the new store, --old-store the one that it had.`,
+			Example: "  moraine serve --data /srv/moraine --store 's3://archives?endpoint=https://s3.example.com' --old-store file:/srv/moraine/volumes\n" +
+				"  moraine admin migrate-store --data /srv/moraine --rate 100MiB",
+		}),
+		migrateCatalogueCommand(p),
 	}
+}
+
+func migrateCatalogueCommand(p Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate-catalogue",
+		Short: "Move the catalogue to PostgreSQL",
+		Long: `Copy every row of the catalogue to an empty database of PostgreSQL, and read them again there to compare them. Requests that change something wait
+meanwhile. Afterwards the old catalogue takes no more changes: start the server again with --catalogue and the new address. After an interruption run the command again.`,
+		Example: "  moraine admin migrate-catalogue --data /srv/moraine --to 'postgres://moraine@db.example.com/moraine?sslmode=verify-full'",
+		Args:    arguments(),
+	}
+	to := cmd.Flags().String("to", "", "postgres://USER@HOST/DATABASE of an empty database; the password can be in PGPASSWORD or the file ~/.pgpass of the server")
+	return runTask(p, cmd, func() daemon.Task { return daemon.Task{Name: "migrate-catalogue", To: *to} })
 }
 
 func checkCommand(p Process) *cobra.Command {
@@ -160,6 +184,10 @@ func (o *taskOutput) end(ctx context.Context, t daemon.Task, err error) error {
 	switch r := o.document.Result; {
 	case r.Check != nil && r.Check.Wrong > 0:
 		return fmt.Errorf("the check found %d things wrong", r.Check.Wrong)
+	case r.Migrate != nil && r.Migrate.Damaged > 0:
+		return fmt.Errorf("%d records could not be read, and are in the old store only", r.Migrate.Damaged)
+	case r.Migrate != nil && r.Migrate.Cold > 0:
+		return &exitError{exitPartly, "Run the command again later.", fmt.Errorf("%d records are being brought to where they can be read", r.Migrate.Cold)}
 	case t.Name == "scrub" && r.Scrub != nil && r.Scrub.Faults > 0:
 		return fmt.Errorf("the scrub found %d things damaged", r.Scrub.Faults)
 	}
@@ -179,6 +207,11 @@ func summary(task string, r daemon.Result) string {
 			r.Compact.Volumes, size(r.Compact.Bytes), r.Compact.Moved, r.Compact.Dropped, r.Compact.Waiting)
 	case r.Backup != nil:
 		return fmt.Sprintf("%s (%s)", r.Backup.Path, size(r.Backup.Bytes))
+	case r.Migrate != nil:
+		return fmt.Sprintf("%d records in the old store: %d moved (%s), %d were moved before or are not needed, %d are being brought back, %d could not be read",
+			r.Migrate.Records, r.Migrate.Moved, size(r.Migrate.Bytes), r.Migrate.Before, r.Migrate.Cold, r.Migrate.Damaged)
+	case r.Rows != nil:
+		return fmt.Sprintf("%d rows copied and compared. The old catalogue takes no more changes: start the server again with --catalogue and the new address", *r.Rows)
 	case r.Scrub != nil:
 		when := "not finished"
 		if !r.Scrub.FinishedAt.IsZero() {

@@ -39,7 +39,12 @@ func program(t *testing.T, s *moraintest.Server) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	text := fmt.Sprintf("#!/bin/sh\nexec env -i %s=1 MORAINE_DATA='%s' '%s' \"$@\"\n", asProgram, s.Data, self)
+	settings := fmt.Sprintf("MORAINE_DATA='%s'", s.Data)
+	if c := s.Config(); moraintest.OnSharedEngines() {
+		settings += fmt.Sprintf(" MORAINE_CATALOGUE='%s' MORAINE_STORE='%s' AWS_ACCESS_KEY_ID='%s' AWS_SECRET_ACCESS_KEY='%s'",
+			c.Catalogue, c.Store, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"))
+	}
+	text := fmt.Sprintf("#!/bin/sh\nexec env -i %s=1 %s '%s' \"$@\"\n", asProgram, settings, self)
 	if err := os.WriteFile(filepath.Join(dir, "moraine"), []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}

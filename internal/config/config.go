@@ -35,6 +35,7 @@ type Config struct {
 	Catalogue   string `koanf:"catalogue"`
 	Replica     string `koanf:"catalogue-replica"`
 	Store       string `koanf:"store"`
+	OldStore    string `koanf:"old-store"`
 	Region      string `koanf:"region"`
 	Aliases     string `koanf:"region-aliases"` // separated by commas
 	Emulate     string `koanf:"emulate"`
@@ -100,6 +101,7 @@ func Flags(f *pflag.FlagSet) {
 	f.String("catalogue", "", "where the rows are: sqlite:PATH, or postgres://... for many nodes (default: sqlite:catalogue.db in the data directory)")
 	f.String("catalogue-replica", "", "postgres://... of a server that follows that of the catalogue: lists are read there")
 	f.String("store", "", "where the bytes are: file:DIR, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME&path-style=true&class=CLASS (default: file:volumes in the data directory)")
+	f.String("old-store", "", "a store of the other kind that is left for the one of --store: it is read until `moraine admin migrate-store` has copied everything")
 	f.String("region", "us-east-1", "region name in ARNs and signatures")
 	f.String("region-aliases", "", "further regions that signatures may name, separated by commas")
 	f.String("emulate", "", `show the waiting times and limits of the original service: "glacier"`)
@@ -283,6 +285,11 @@ func (c Config) Validate() error {
 	check(c.Replica == "" || c.InPostgres() && isPostgres(c.Replica) && isURL(c.Replica), "catalogue-replica: %q is not of the form postgres://USER@HOST/DATABASE beside such a catalogue", redacted(c.Replica))
 	check(c.Store == "" || names(c.Store, "file:") || c.InBucket() && isURL(c.Store), "store: %q is neither of the form file:DIR nor s3://BUCKET/PREFIX?endpoint=URL", redacted(c.Store))
 	check(!c.InBucket() || !strings.Contains(c.Store, "@"), "store: %q has credentials: the environment has those, or a profile (AWS_ACCESS_KEY_ID, AWS_PROFILE)", redacted(c.Store))
+	if c.OldStore != "" {
+		old := c.Old()
+		check(names(c.OldStore, "file:") || old.InBucket() && isURL(c.OldStore) && !strings.Contains(c.OldStore, "@"), "old-store: %q is neither of the form file:DIR nor s3://BUCKET/PREFIX?endpoint=URL", redacted(c.OldStore))
+		check(old.InBucket() != c.InBucket(), "old-store: %q and the store %q are of one kind: copy the files, or the objects, and name the copy with --store", redacted(c.OldStore), c.StoreName())
+	}
 	check(c.SecretKey == "" || c.InBucket() || !within(c.SecretKey, c.StoreDir()), "secret-key-file: %q is in the directory of the volumes, %s, where the copies of the catalogue are: keep it elsewhere", c.SecretKey, c.StoreDir())
 	check((c.RootKeyID == "") == (c.RootSecret == ""), "root-access-key-id and root-secret-access-key: both are needed, or neither")
 	check(c.RootAccount == "" || isAccountID(c.RootAccount), "root-account-id: %q is not 12 digits", c.RootAccount)
@@ -396,6 +403,12 @@ func isURL(s string) bool {
 
 // InBucket reports whether the bytes are in a bucket.
 func (c Config) InBucket() bool { return names(c.Store, "s3://") }
+
+// Old returns the configuration with the store that is left.
+func (c Config) Old() Config {
+	c.Store, c.OldStore = c.OldStore, ""
+	return c
+}
 
 // CatalogueName is what messages call the catalogue: its path, or its address without the password.
 func (c Config) CatalogueName() string {

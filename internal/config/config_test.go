@@ -102,7 +102,7 @@ func TestEverySettingHasAllItsNames(t *testing.T) {
 	valid := map[string]string{
 		"share-limit": "1000", "volume-size": "2000000", "compact-rate": "7", "scrub-rate": "7", "reserve": "7", "free-tier": "7", "audit-size": "2000000",
 		"emulate": "glacier", "clock": "true", "log-format": "json", "root-account-id": "123456789012", "catalogue": "sqlite:x", "store": "file:x",
-		"catalogue-replica": "postgres://replica/moraine",
+		"catalogue-replica": "postgres://replica/moraine", "old-store": "s3://left",
 	}
 	settings := 0
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[config.Config]()) {
@@ -234,6 +234,9 @@ func TestValidate(t *testing.T) {
 		{[]string{"--catalogue-replica=postgres://me:hunter2@host/db"}, []string{"catalogue-replica", "postgres://me:xxxxx@host/db"}},
 		{[]string{"--catalogue=postgres://me:hunter2%@host/db"}, []string{"catalogue", "postgres:"}},
 		{[]string{"--catalogue=sqlite:"}, []string{"catalogue", `"sqlite:"`}},
+		{[]string{"--store=s3://new", "--old-store=s3://old"}, []string{"old-store", "s3://old", "s3://new"}},
+		{[]string{"--old-store=elsewhere"}, []string{"old-store", `"elsewhere"`}},
+		{[]string{"--store=s3://key:hunter2@bucket"}, []string{"store", "AWS_ACCESS_KEY_ID", "xxxxx"}},
 		{[]string{"--store=file:"}, []string{"store", `"file:"`}},
 		{[]string{"--store=/path"}, []string{"store", `"/path"`, "file:"}},
 		{[]string{"--store=s3://key:hunter2@bucket"}, []string{"store", "s3://key:xxxxx@bucket"}},

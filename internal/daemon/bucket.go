@@ -8,25 +8,26 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/store/moving"
 	"github.com/moraine-archive/moraine/internal/store/objects"
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
 // openBucket opens a store in a bucket. Several servers may have it open.
-func (s *stores) openBucket(ctx context.Context) error {
-	options, err := objects.ParseURL(s.config.Store)
+func (s *stores) openBucket(ctx context.Context, c config.Config) (moving.Side, medium, error) {
+	options, err := objects.ParseURL(c.Store)
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return moving.Side{}, nil, fmt.Errorf("store: %w", err)
 	}
-	options.ShareLimit = int64(s.config.ShareLimit)
+	options.ShareLimit = int64(c.ShareLimit)
 	options.Log, options.Stamp = s.log, s.times.Stamp
 	bytes, err := objects.Open(ctx, options, s.now)
 	if err != nil {
-		return err
+		return moving.Side{}, nil, err
 	}
-	s.bytes, s.medium = bytes, bucket{bytes, s.disk, s.config.Data, s.config.StoreName()}
 	s.closers = append(s.closers, bytes)
-	return nil
+	return moving.Side{Store: bytes, IsPlace: objects.IsPlace}, bucket{bytes, s.disk, c.Data}, nil
 }
 
 // bucket is the medium of a store in a bucket.
@@ -34,7 +35,6 @@ type bucket struct {
 	objects *objects.Store
 	disk    vfs.FS
 	data    string // where drafts are
-	name    string
 }
 
 // copiesPrefix is what the names of copies of the catalogue begin with in a bucket.

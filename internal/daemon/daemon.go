@@ -16,6 +16,7 @@ import (
 
 	"github.com/moraine-archive/moraine/internal/api"
 	"github.com/moraine-archive/moraine/internal/audit"
+	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/identity"
@@ -213,11 +214,19 @@ func (d *Daemon) Run(ctx context.Context) error {
 	err = errors.Join(err, d.drain())
 	stop()
 	<-worked
-	err = errors.Join(err, d.service.KeepTime(context.WithoutCancel(ctx)))
-	if d.config.BackupInterval > 0 {
-		err = errors.Join(err, d.lastBackup(context.WithoutCancel(ctx)))
+	return errors.Join(err, d.leave(context.WithoutCancel(ctx)), d.close())
+}
+
+// leave saves what the next start goes by. A catalogue that was moved meanwhile has it elsewhere.
+func (d *Daemon) leave(ctx context.Context) error {
+	err := d.service.KeepTime(ctx)
+	if err == nil && d.config.BackupInterval > 0 {
+		err = d.lastBackup(ctx)
 	}
-	return errors.Join(err, d.close())
+	if errors.Is(err, catalogue.ErrMoved) {
+		return nil
+	}
+	return err
 }
 
 func (d *Daemon) listen() (err error) {

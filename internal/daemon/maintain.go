@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/catalogue/checkedvfs"
 	"github.com/moraine-archive/moraine/internal/config"
+	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/vault"
 )
@@ -29,10 +31,11 @@ const Wrong = vault.Wrong
 
 // Task is something that an administrator has a server do, or a command if no server runs.
 type Task struct {
-	Name string       `json:"name"` // check, scrub, sweep, compact, backup, volumes, notices, retry
+	Name string       `json:"name"` // check, scrub, sweep, compact, backup, volumes, notices, retry, migrate-store, migrate-catalogue
 	Data bool         `json:"data"` // of a check: read every byte
 	Rate config.Bytes `json:"rate"` // bytes read in a second; 0: no limit
 	ID   string       `json:"id"`   // of the message to retry; empty: all that were given up
+	To   string       `json:"to"`   // of a migration of the catalogue: postgres://...
 }
 
 // Event is something that happens while a task runs. One member is set; NotFound goes with Error.
@@ -60,6 +63,8 @@ type Result struct {
 	Sweep   *vault.Swept     `json:"sweep,omitempty"`
 	Compact *vault.Compacted `json:"compact,omitempty"`
 	Backup  *Backup          `json:"backup,omitempty"`
+	Migrate *vault.Migrated  `json:"migrate,omitempty"`
+	Rows    *int64           `json:"rows,omitempty"`    // of a migration of the catalogue: that were copied
 	Notices *int64           `json:"notices,omitempty"` // listed, or to be tried again
 }
 
@@ -83,7 +88,7 @@ func Maintain(ctx context.Context, c config.Config, t Task, logger *slog.Logger,
 func (s *stores) maintain(ctx context.Context, t Task, fn func(Event) error) error {
 	run, known := map[string]func(context.Context, Task, func(Event) error) (Result, error){
 		"check": s.check, "scrub": s.scrub, "sweep": s.sweep, "compact": s.compact, "backup": s.copyCatalogue, "volumes": s.volumes,
-		"notices": s.notices, "retry": s.retryNotices,
+		"notices": s.notices, "retry": s.retryNotices, "migrate-store": s.migrateStore, "migrate-catalogue": s.migrateCatalogue,
 	}[t.Name]
 	if !known {
 		return fmt.Errorf("there is no task %q", t.Name)
@@ -223,6 +228,27 @@ func (s *stores) sweep(ctx context.Context, _ Task, _ func(Event) error) (Result
 func (s *stores) compact(ctx context.Context, t Task, _ func(Event) error) (Result, error) {
 	done, err := s.service.Compact(ctx, pace(t.Rate))
 	return Result{Compact: &done}, err
+}
+
+func (s *stores) migrateStore(ctx context.Context, t Task, fn func(Event) error) (Result, error) {
+	m, err := s.service.Migrate(ctx, inspection(t, fn))
+	return Result{Migrate: &m}, err
+}
+
+// migrateCatalogue copies the catalogue to PostgreSQL. Changes wait meanwhile, and are refused afterwards.
+func (s *stores) migrateCatalogue(ctx context.Context, t Task, fn func(Event) error) (Result, error) {
+	if !catalogue.IsPostgres(t.To) {
+		return Result{}, fault.New(fault.Invalid, "a catalogue is moved to a database that is named postgres://USER@HOST/DATABASE")
+	}
+	if s.config.InPostgres() {
+		return Result{}, fault.New(fault.Invalid, "the catalogue %s is in PostgreSQL already", s.config.CatalogueName())
+	}
+	to, err := catalogue.OpenPostgres(ctx, t.To, "")
+	if err != nil {
+		return Result{}, err
+	}
+	rows, err := catalogue.Move(ctx, s.rows, to, transferProgress(fn))
+	return Result{Rows: &rows}, errors.Join(err, to.Close())
 }
 
 func (s *stores) copyCatalogue(ctx context.Context, _ Task, _ func(Event) error) (Result, error) {

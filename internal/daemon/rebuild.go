@@ -254,7 +254,7 @@ func (r *rebuild) secretKey() (seal.Key, error) {
 
 // identify gives the catalogue the name of its store.
 func (r *rebuild) identify(ctx context.Context) error {
-	id, err := r.storeIdentity(ctx)
+	id, err := r.storeIdentity(ctx, r.medium)
 	if err != nil {
 		return err
 	}

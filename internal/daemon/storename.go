@@ -19,7 +19,7 @@ const identityFile = "identity"
 // checkIdentity makes sure that the catalogue and the store belong together. With a catalogue that was lost and made anew, every record would look
 // like one that nothing refers to, and the sweep would remove it; with a store that is not mounted, every archive would look lost.
 func (s *stores) checkIdentity(ctx context.Context) error {
-	ofStore, err := s.storeIdentity(ctx)
+	ofStore, err := s.storeIdentity(ctx, s.medium)
 	if err != nil {
 		return err
 	}
@@ -43,14 +43,14 @@ func (s *stores) checkIdentity(ctx context.Context) error {
 }
 
 // storeIdentity returns the name of the store, "" if it has none.
-func (s *stores) storeIdentity(ctx context.Context) (string, error) {
-	b, err := s.medium.read(ctx, identityFile)
+func (s *stores) storeIdentity(ctx context.Context, m medium) (string, error) {
+	b, err := m.read(ctx, identityFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
 	id, ended := strings.CutSuffix(string(b), "\n")
 	if err == nil && (!ended || id == "") {
-		err = fmt.Errorf("the file %q of the store %s is damaged: it has to hold the name of the store in a line", identityFile, s.config.StoreName())
+		err = fmt.Errorf("the file %q of a store is damaged: it has to hold the name of the store in a line", identityFile)
 	}
 	return id, err
 }
@@ -76,9 +76,13 @@ func (s *stores) newIdentity(ctx context.Context, id string) error {
 	return s.nameStore(ctx, name)
 }
 
-// nameIfNew gives a store the name that its catalogue has, if neither has anything: a first start was interrupted.
+// nameIfNew gives a store the name that its catalogue has, if neither has anything: a first start was interrupted. It also does if the store is empty and what is in the
+// one that is left belongs to the catalogue.
 func (s *stores) nameIfNew(ctx context.Context, name string) error {
 	errOther := fmt.Errorf("the store %s is not the one of the catalogue %s: it has no file %q. Is its disk mounted?", s.config.StoreName(), s.config.CatalogueName(), identityFile)
+	if s.next != nil {
+		return s.nameNext(ctx, name, errOther)
+	}
 	err := s.rows.View(ctx, func(tx *catalogue.Tx) error {
 		n, err := tx.CountPlaces()
 		if err == nil && n > 0 {
@@ -88,6 +92,21 @@ func (s *stores) nameIfNew(ctx context.Context, name string) error {
 	})
 	if err == nil {
 		err = s.bytes.Walk(ctx, func(store.Extent) error { return errOther })
+	}
+	if err != nil {
+		return err
+	}
+	return s.nameStore(ctx, name)
+}
+
+// nameNext gives the store to which records are to be moved the name of the one that is left.
+func (s *stores) nameNext(ctx context.Context, name string, errOther error) error {
+	old, err := s.storeIdentity(ctx, s.oldMedium)
+	if err == nil && old != name {
+		err = fmt.Errorf("the old store %s (%s) belongs to another catalogue than %s (%s)", s.config.Old().StoreName(), old, s.config.CatalogueName(), name)
+	}
+	if err == nil {
+		err = s.next.Walk(ctx, func(store.Extent) error { return errOther })
 	}
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/clock"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/store"
+	"github.com/moraine-archive/moraine/internal/store/moving"
 	"github.com/moraine-archive/moraine/internal/store/volume"
 	"github.com/moraine-archive/moraine/internal/vault"
 	"github.com/moraine-archive/moraine/internal/vfs"
@@ -24,11 +25,15 @@ import (
 
 // stores is the data of a configuration, locked and open.
 type stores struct {
-	config   config.Config
-	disk     vfs.FS
-	rows     *catalogue.DB
-	bytes    store.Store
-	medium   medium // of bytes
+	config config.Config
+	disk   vfs.FS
+	rows   *catalogue.DB
+	bytes  store.Store
+	medium medium // of bytes
+
+	next      store.Store // while bytes are moved: the store that they are moved to. Otherwise nil
+	oldMedium medium      // likewise: of the store that is left
+
 	settings vault.Settings
 	service  *vault.Service
 	log      *slog.Logger
@@ -64,22 +69,40 @@ func (s *stores) openBytes(ctx context.Context) error {
 	if err := s.own(s.config.Data); err != nil {
 		return err
 	}
-	if s.config.InBucket() {
-		return s.openBucket(ctx)
-	}
-	if err := s.own(s.config.StoreDir()); err != nil { // it can be outside of the data directory
-		return err
-	}
-	options := volume.Defaults()
-	options.ShareLimit, options.VolumeSize, options.Reserve = int64(s.config.ShareLimit), int64(s.config.VolumeSize), int64(s.config.Reserve)
-	options.Log, options.Stamp = s.log, s.times.Stamp
-	bytes, err := volume.Open(s.disk, s.config.StoreDir(), options, s.now)
+	side, m, err := s.openStore(ctx, s.config)
 	if err != nil {
 		return err
 	}
-	s.bytes, s.medium = bytes, directory{s.disk, s.config.StoreDir(), s.config.BackupDir()}
-	s.closers = append(s.closers, bytes)
+	s.bytes, s.medium = side.Store, m
+	if s.config.OldStore == "" {
+		return nil
+	}
+	s.next = side.Store
+	old, m, err := s.openStore(ctx, s.config.Old())
+	if err != nil {
+		return fmt.Errorf("old-store: %w", err)
+	}
+	s.bytes, s.oldMedium = moving.New(old, side), m
 	return nil
+}
+
+// openStore opens the store of a configuration.
+func (s *stores) openStore(ctx context.Context, c config.Config) (moving.Side, medium, error) {
+	if c.InBucket() {
+		return s.openBucket(ctx, c)
+	}
+	if err := s.own(c.StoreDir()); err != nil { // it can be outside of the data directory
+		return moving.Side{}, nil, err
+	}
+	options := volume.Defaults()
+	options.ShareLimit, options.VolumeSize, options.Reserve = int64(c.ShareLimit), int64(c.VolumeSize), int64(c.Reserve)
+	options.Log, options.Stamp = s.log, s.times.Stamp
+	bytes, err := volume.Open(s.disk, c.StoreDir(), options, s.now)
+	if err != nil {
+		return moving.Side{}, nil, err
+	}
+	s.closers = append(s.closers, bytes)
+	return moving.Side{Store: bytes, IsPlace: volume.IsPlace}, directory{s.disk, c.StoreDir(), c.BackupDir()}, nil
 }
 
 // own makes a directory if it is missing, and takes it for this process.
@@ -93,7 +116,7 @@ func (s *stores) own(dir string) error {
 // openRows opens a catalogue: of an address, or in a file.
 func (s *stores) openRows(ctx context.Context, source string) (err error) {
 	if s.config.InPostgres() && source == s.config.Catalogue {
-		s.rows, err = catalogue.OpenPostgres(ctx, source, s.config.Replica)
+		s.rows, err = s.openDatabase(ctx)
 	} else {
 		s.rows, err = s.openFileOfRows(ctx, source)
 	}
@@ -109,6 +132,25 @@ func (s *stores) openRows(ctx context.Context, source string) (err error) {
 	}
 	s.service = vault.New(s.rows, s.bytes, s.settings, s.times, s.log)
 	return nil
+}
+
+// openDatabase opens the catalogue in PostgreSQL. One that is half a copy is refused.
+func (s *stores) openDatabase(ctx context.Context) (*catalogue.DB, error) {
+	rows, err := catalogue.OpenPostgres(ctx, s.config.Catalogue, s.config.Replica)
+	if err != nil {
+		return nil, err
+	}
+	err = rows.View(ctx, func(tx *catalogue.Tx) error {
+		half, err := tx.HalfCopied()
+		if err == nil && half {
+			err = fmt.Errorf("the database %s has half a catalogue: `moraine admin migrate-catalogue` or a rebuild was interrupted; run it again", s.config.CatalogueName())
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, rows.Close())
+	}
+	return rows, nil
 }
 
 // openFileOfRows opens a catalogue in SQLite, and makes it if it is missing.

@@ -35,6 +35,7 @@ type Server struct {
 	config config.Config
 	daemon *daemon.Daemon
 	stop   func() error
+	others []*Server // nodes of the same cluster
 }
 
 // Key is an access key of an account. Token is that of temporary credentials.
@@ -118,6 +119,7 @@ func Start(t testing.TB, options ...func(*config.Config)) *Server {
 	s := &Server{Region: c.Region, Data: c.Data, Key: Key{rootAccount, rootKeyID, rootSecret, ""}, config: c}
 	s.start(t)
 	t.Cleanup(func() { s.Stop(t) })
+	s.join(t, nodesOfServer(t))
 	return s
 }
 
@@ -141,6 +143,9 @@ func (s *Server) start(t testing.TB) {
 // Stop stops the server in an orderly way. It may be called twice.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
+	for _, other := range s.others {
+		other.Stop(t)
+	}
 	if s.stop == nil {
 		return
 	}
@@ -155,10 +160,20 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop(t)
 	s.start(t)
+	for _, other := range s.others {
+		other.start(t)
+	}
+	if len(s.others) > 0 {
+		s.balance(t)
+	}
 }
 
 // Advance lets time pass for the service. Signatures go by the real clock.
-func (s *Server) Advance(by time.Duration) { s.daemon.Advance(by) }
+func (s *Server) Advance(by time.Duration) {
+	for _, node := range s.all() {
+		node.daemon.Advance(by)
+	}
+}
 
 // Config returns the configuration of the server.
 func (s *Server) Config() config.Config { return s.config }

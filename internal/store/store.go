@@ -64,6 +64,26 @@ type Store interface {
 	Close() error
 }
 
+// Adopter is a Store that takes over records of another store.
+type Adopter interface {
+	Store
+	// Adopt is Put for a record of another store: the new one has its kind, its label and its date. warm is true for what must be readable at any moment.
+	Adopt(ctx context.Context, x Extent, payload *treehash.Stream, warm bool) (Extent, error)
+}
+
+// Moving is a Store that is on its way from one store to another. New records are in the new one.
+type Moving interface {
+	Adopter
+	Old() Store          // the store that is left
+	IsOld(at Place) bool // reports whether a place is in it
+}
+
+// Stamp says when a record was complete, and by how much that is ahead of the time that nobody can set (Extent).
+type Stamp func() (created time.Time, skew time.Duration)
+
+// Stamp returns the moment of a record as it is.
+func (x Extent) Stamp() (created time.Time, skew time.Duration) { return x.Created, x.Skew }
+
 // Cold is a Store whose payloads may be where they cannot be read at once.
 type Cold interface {
 	Store

@@ -37,7 +37,7 @@ func (s *Service) sweep(ctx context.Context, l *lease) (Swept, error) {
 	began := s.now()
 	err := s.bytes.Walk(ctx, func(x store.Extent) error {
 		swept.Records++
-		if s.isYoung(x) {
+		if s.isYoung(x) || s.isLeft(x.Place) {
 			return nil
 		}
 		fate, err := s.fate(ctx, x)
@@ -70,6 +70,12 @@ func (s *Service) sweep(ctx context.Context, l *lease) (Swept, error) {
 		err = s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.ForgetOrphans(began) })
 	}
 	return swept, err
+}
+
+// isLeft reports whether a place is in a store that is left: what is there goes with it.
+func (s *Service) isLeft(at store.Place) bool {
+	m, ok := s.bytes.(store.Moving)
+	return ok && m.IsOld(at)
 }
 
 func (s *Service) noteOrphans(ctx context.Context, places []store.Place) error {

@@ -117,15 +117,20 @@ const maxLabel = 64 << 10
 
 // Put writes a record: a small one into an object that it shares, another into one of its own.
 func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
-	return s.put(ctx, kind, label, payload, kind == store.Payload)
+	return s.put(ctx, kind, label, payload, kind == store.Payload, s.stamp)
 }
 
 // PutWarm is Put for what must be readable at any moment.
 func (s *Store) PutWarm(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
-	return s.put(ctx, kind, label, payload, false)
+	return s.put(ctx, kind, label, payload, false, s.stamp)
 }
 
-func (s *Store) put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream, cold bool) (store.Extent, error) {
+// Adopt is Put, or PutWarm, for a record of another store.
+func (s *Store) Adopt(ctx context.Context, x store.Extent, payload *treehash.Stream, warm bool) (store.Extent, error) {
+	return s.put(ctx, x.Kind, x.Label, payload, x.Kind == store.Payload && !warm, x.Stamp)
+}
+
+func (s *Store) put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream, cold bool, stamp store.Stamp) (store.Extent, error) {
 	defer payload.Close()
 	if len(label) > maxLabel {
 		return store.Extent{}, fault.New(fault.Internal, "a label of %d bytes exceeds the limit of %d", len(label), maxLabel)
@@ -139,18 +144,18 @@ func (s *Store) put(ctx context.Context, kind store.Kind, label []byte, payload 
 		pack, class = s.cold, s.options.Class
 	}
 	if payload.Size() > s.options.ShareLimit {
-		return s.putLarge(ctx, kind, label, class, nil, payload)
+		return s.putLarge(ctx, kind, label, class, nil, payload, stamp)
 	}
 	begun, rest, err := s.readSmall(payload)
 	switch {
 	case err != nil:
 		return store.Extent{}, err
 	case rest:
-		return s.putLarge(ctx, kind, label, class, begun, payload)
+		return s.putLarge(ctx, kind, label, class, begun, payload, stamp)
 	case ctx.Err() != nil:
 		return store.Extent{}, ctx.Err()
 	}
-	item := &small{payload: begun, extent: s.extent(kind, label, payload)}
+	item := &small{payload: begun, extent: extent(kind, label, payload, stamp)}
 	if err := pack.do(item); err != nil {
 		return store.Extent{}, err
 	}
@@ -175,9 +180,9 @@ func (s *Store) readSmall(payload *treehash.Stream) (begun []byte, rest bool, er
 }
 
 // extent describes a payload that was read to its end. Where it will be is not known yet.
-func (s *Store) extent(kind store.Kind, label []byte, payload *treehash.Stream) store.Extent {
+func extent(kind store.Kind, label []byte, payload *treehash.Stream, stamp store.Stamp) store.Extent {
 	x := store.Extent{Kind: kind, Label: label, Size: payload.Read(), Tree: payload.Sum(), Leaves: payload.Leaves()}
-	x.Created, x.Skew = s.stamp()
+	x.Created, x.Skew = stamp()
 	return x
 }
 

@@ -81,6 +81,32 @@ func testCreated(t *testing.T, s *suite) {
 	}
 }
 
+func testAdopt(t *testing.T, s *suite) {
+	to, ok := s.Store.(store.Adopter)
+	if !ok {
+		t.Skip("the store takes no records of others")
+	}
+	for _, size := range sizes() {
+		b := data(size)
+		x := store.Extent{Kind: store.Payload, Label: []byte("of another store"), Created: s.clock.at.Add(-time.Hour).Truncate(time.Millisecond), Skew: 5 * time.Second}
+		y, err := to.Adopt(t.Context(), x, treehash.NewStream(bytes.NewReader(b), int64(size), nil), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Stat(t.Context(), y.Place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameExtent(t, "Stat", got, y)
+		if !got.Created.Equal(x.Created) || got.Skew != x.Skew || got.Kind != x.Kind || string(got.Label) != string(x.Label) {
+			t.Errorf("the record of %d bytes is %s, with a skew of %s", size, show(got), got.Skew)
+		}
+		if !bytes.Equal(s.read(t, y.Place, 0, int64(size)), b) {
+			t.Errorf("a record of %d bytes has others", size)
+		}
+	}
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

@@ -35,6 +35,7 @@ func Run(t *testing.T, open Harness) {
 		{"a label is kept exactly", testLabels},
 		{"every kind is kept", testKinds},
 		{"Created is the time of completion in milliseconds of UTC", testCreated},
+		{"Adopt keeps the kind, the label and the date of a record of another store", testAdopt},
 		{"a payload that fails its check leaves no record", testFailedCheck},
 		{"a payload that ends early leaves no record", testShort},
 		{"a payload that cannot be read leaves no record", testBroken},

@@ -17,7 +17,7 @@ import (
 
 // putAlone writes a record into a volume of its own; begun is what was read of the payload already. The head of the volume is written last, when the
 // payload has been verified and its length is known, and everything becomes durable together.
-func (s *Store) putAlone(ctx context.Context, kind store.Kind, label, begun []byte, payload *treehash.Stream) (store.Extent, error) {
+func (s *Store) putAlone(ctx context.Context, kind store.Kind, label, begun []byte, payload *treehash.Stream, stamp store.Stamp) (store.Extent, error) {
 	if err := s.reserve(max(payload.Size(), int64(len(begun)))); err != nil {
 		return store.Extent{}, err
 	}
@@ -27,7 +27,7 @@ func (s *Store) putAlone(ctx context.Context, kind store.Kind, label, begun []by
 	if err != nil {
 		return store.Extent{}, fmt.Errorf("create a volume: %w", err)
 	}
-	x, err := s.write(ctx, file, f, kind, label, begun, payload)
+	x, err := s.write(ctx, file, f, kind, label, begun, payload, stamp)
 	err = errors.Join(err, file.Close())
 	if err == nil {
 		err = s.fs.SyncDir(filepath.Dir(s.path(f)))
@@ -60,14 +60,14 @@ func (s *Store) isWriting(id volumeID) bool {
 	return s.writing[id]
 }
 
-func (s *Store) write(ctx context.Context, file vfs.File, f frame, kind store.Kind, label, begun []byte, payload *treehash.Stream) (store.Extent, error) {
+func (s *Store) write(ctx context.Context, file vfs.File, f frame, kind store.Kind, label, begun []byte, payload *treehash.Stream, stamp store.Stamp) (store.Extent, error) {
 	start := int64(volumeHeaderSize + recordHeaderSize + len(label))
 	end, err := s.copyPayload(ctx, file, start, begun, payload)
 	if err != nil {
 		return store.Extent{}, err
 	}
 	h := recordHeader{kind: kind, label: uint32(len(label)), payload: end - start}
-	h.created, h.skew = s.stamp()
+	h.created, h.skew = stamp()
 	rand.Read(h.id[:])
 	x := store.Extent{
 		Place: place(f.id, volumeHeaderSize), Kind: kind, Label: label, Size: h.payload,

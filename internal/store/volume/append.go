@@ -21,7 +21,7 @@ type record struct {
 }
 
 // newRecord reads a payload that may fit into a shared volume. rest is true if it does not: there may be more to read.
-func (s *Store) newRecord(kind store.Kind, label []byte, payload *treehash.Stream) (r *record, rest bool, err error) {
+func (s *Store) newRecord(kind store.Kind, label []byte, payload *treehash.Stream, stamp store.Stamp) (r *record, rest bool, err error) {
 	chunk, _, err := payload.Next()
 	more := err == nil && (int64(len(chunk)) > s.options.ShareLimit)
 	if err != nil && err != io.EOF { // and nothing that wraps it: that is a failure of the payload
@@ -39,7 +39,7 @@ func (s *Store) newRecord(kind store.Kind, label []byte, payload *treehash.Strea
 	case err != io.EOF:
 		return nil, false, fmt.Errorf("read the payload: %w", err)
 	}
-	r.h.created, r.h.skew = s.stamp()
+	r.h.created, r.h.skew = stamp()
 	rand.Read(r.h.id[:])
 	r.extent = store.Extent{
 		Kind: kind, Label: label, Size: r.h.payload, Tree: payload.Sum(), Leaves: payload.Leaves(), Created: r.h.created, Skew: r.h.skew,

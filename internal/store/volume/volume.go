@@ -174,21 +174,36 @@ func parsePlace(at store.Place) (volumeID, int64, error) {
 	return id, n, nil
 }
 
+// IsPlace reports whether a place is one of this package's.
+func IsPlace(at store.Place) bool {
+	_, _, err := parsePlace(at)
+	return err == nil
+}
+
 // Put writes a record: a small one into a shared volume, another into one of its own.
 func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
+	return s.put(ctx, kind, label, payload, s.stamp)
+}
+
+// Adopt is Put for a record of another store. All that is here can be read at any moment.
+func (s *Store) Adopt(ctx context.Context, x store.Extent, payload *treehash.Stream, _ bool) (store.Extent, error) {
+	return s.put(ctx, x.Kind, x.Label, payload, x.Stamp)
+}
+
+func (s *Store) put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream, stamp store.Stamp) (store.Extent, error) {
 	defer payload.Close()
 	if len(label) > maxLabel {
 		return store.Extent{}, fault.New(fault.Internal, "a label of %d bytes exceeds the limit of %d", len(label), maxLabel)
 	}
 	if payload.Size() > s.options.ShareLimit {
-		return s.putAlone(ctx, kind, label, nil, payload)
+		return s.putAlone(ctx, kind, label, nil, payload, stamp)
 	}
-	r, rest, err := s.newRecord(kind, label, payload)
+	r, rest, err := s.newRecord(kind, label, payload, stamp)
 	switch {
 	case err != nil:
 		return store.Extent{}, err
 	case rest:
-		return s.putAlone(ctx, kind, label, r.payload(), payload)
+		return s.putAlone(ctx, kind, label, r.payload(), payload, stamp)
 	case ctx.Err() != nil:
 		return store.Extent{}, ctx.Err()
 	}
