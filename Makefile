@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CLIENTS     = .cache/clients
 SERVERS     = .cache/servers
 
-.PHONY: build test test-clients-setup test-servers-setup test-minio lint check bench million soak killtest crash flips fuzz clean
+.PHONY: build test test-clients-setup test-servers-setup test-minio lint check bench million soak cluster killtest crash flips fuzz clean
 
 build:                ## build bin/moraine
 	go build -o bin/moraine ./cmd/moraine
@@ -37,6 +37,14 @@ MORAINE_MILLION ?= 1000000
 
 million:              ## stores a million small archives, starts again, and makes the catalogue anew (docs/performance.md)
 	go run ./bench --million $(MORAINE_MILLION)
+
+CLUSTER ?= 10m
+
+cluster: test-clients-setup test-servers-setup  ## three nodes, PostgreSQL and an erasure-coded MinIO: kills, restarts and a cut network for CLUSTER; then the API's tests, and the foreign clients, on such engines
+	@scripts/setup-servers $(SERVERS) minio
+	MORAINE_SERVERS=$(CURDIR)/$(SERVERS) MORAINE_CLUSTER=$(CLUSTER) go test ./internal/daemon -run '^TestCluster$$' -count=1 -timeout 0 -v
+	MORAINE_SERVERS=$(CURDIR)/$(SERVERS) MORAINE_TEST_SHARED_ENGINES=1 go test ./internal/api -count=1 -timeout 30m
+	MORAINE_CLIENTS=$(CURDIR)/$(CLIENTS) MORAINE_SERVERS=$(CURDIR)/$(SERVERS) MORAINE_TEST_SHARED_ENGINES=1 MORAINE_TEST_NODES=3 go test ./internal/clienttest -count=1 -timeout 30m
 
 SOAK ?= 2m
 
