@@ -44,8 +44,8 @@ func (b bucket) read(ctx context.Context, name string) ([]byte, error) {
 	return b.objects.ReadObject(ctx, name)
 }
 
-func (b bucket) write(ctx context.Context, name string, text []byte) error {
-	return b.objects.WriteObject(ctx, name, text)
+func (b bucket) create(ctx context.Context, name string, text []byte) error {
+	return b.objects.CreateObject(ctx, name, text)
 }
 
 func (b bucket) copies(ctx context.Context) ([]Backup, error) {

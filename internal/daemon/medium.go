@@ -16,8 +16,8 @@ import (
 type medium interface {
 	// read returns a small file; fs.ErrNotExist: there is none.
 	read(ctx context.Context, name string) ([]byte, error)
-	// write makes a small file durable, in place of one that is there.
-	write(ctx context.Context, name string, b []byte) error
+	// create makes a small file durable. fs.ErrExist: there is one, where others may make one at the same moment.
+	create(ctx context.Context, name string, b []byte) error
 
 	// copies returns the copies of the catalogue, the newest first.
 	copies(ctx context.Context) ([]Backup, error)
@@ -42,7 +42,7 @@ func (d directory) read(_ context.Context, name string) ([]byte, error) {
 	return d.disk.ReadFile(filepath.Join(d.store, name))
 }
 
-func (d directory) write(_ context.Context, name string, b []byte) error {
+func (d directory) create(_ context.Context, name string, b []byte) error {
 	return d.disk.WriteFile(filepath.Join(d.store, name), b)
 }
 

@@ -114,9 +114,16 @@ func (s *stores) nameNext(ctx context.Context, name string, errOther error) erro
 	return s.nameStore(ctx, name)
 }
 
-// nameStore gives a store a name.
+// nameStore gives a store a name. Another node may have done it.
 func (s *stores) nameStore(ctx context.Context, id string) error {
-	if err := s.medium.write(ctx, identityFile, []byte(id+"\n")); err != nil {
+	err := s.medium.create(ctx, identityFile, []byte(id+"\n"))
+	if errors.Is(err, fs.ErrExist) {
+		var there string
+		if there, err = s.storeIdentity(ctx, s.medium); err == nil && there != id {
+			err = fmt.Errorf("the store %s belongs to another catalogue (%s) since a moment ago", s.config.StoreName(), there)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("name the store: %w", err)
 	}
 	return nil

@@ -39,15 +39,7 @@ func (s *Store) ReadObject(ctx context.Context, name string) ([]byte, error) {
 	return s.bucket.read(ctx, name, maxFile)
 }
 
-// WriteObject writes a file, in place of the one that has the name. When it returns nil the file survives a power failure.
-func (s *Store) WriteObject(ctx context.Context, name string, b []byte) error {
-	if err := checkFile(name); err != nil {
-		return err
-	}
-	return s.bucket.put(ctx, name, b, "")
-}
-
-// CreateObject writes a file if there is none of the name; otherwise the error is fs.ErrExist, wrapped. Of several nodes that create one at the same time a
+// CreateObject writes a file if there is none of the name. When it returns nil the file survives a power failure. If there is one, the error is fs.ErrExist, wrapped. Of several nodes that create one at the same time a
 // single one does. A server that does not know conditional requests takes the last one for all of them.
 func (s *Store) CreateObject(ctx context.Context, name string, b []byte) error {
 	if err := checkFile(name); err != nil {

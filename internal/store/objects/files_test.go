@@ -17,11 +17,14 @@ func TestFiles(t *testing.T) {
 		t.Errorf("a file that is missing: %v", err)
 	}
 	for _, text := range []string{"one", "another", ""} {
-		if err := s.WriteObject(t.Context(), "identity", []byte(text)); err != nil {
+		if err := s.CreateObject(t.Context(), "identity", []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.ReadObject(t.Context(), "identity"); err != nil || string(got) != text {
 			t.Errorf("the file has %q, %v", got, err)
+		}
+		if err := s.DeleteObject(t.Context(), "identity"); err != nil {
+			t.Fatal(err)
 		}
 	}
 	sizes := map[string]int{"catalogue/a.db": 0, "catalogue/b.db": 10, "catalogue/c.db": 8 * mib, "catalogue/d.db": 20*mib + 7}
@@ -105,7 +108,7 @@ func TestFileThatFails(t *testing.T) {
 		t.Errorf("there are %q and %d uploads", left, uploads)
 	}
 	for _, name := range []string{"", "data/x", "meta/x", "gone/x/y"} {
-		if err := s.WriteObject(t.Context(), name, nil); err == nil {
+		if err := s.CreateObject(t.Context(), name, nil); err == nil {
 			t.Errorf("%q can be written", name)
 		}
 		if err := s.DeleteObject(t.Context(), name); err == nil {
