@@ -14,7 +14,7 @@ func (db *DB) Copy(ctx context.Context, path string) error {
 	if db.engine != inSQLite {
 		return db.copyInto(ctx, path)
 	}
-	if err := db.View(ctx, db.unlessMoved(func(*Tx) error { return nil })); err != nil {
+	if err := db.StillHere(ctx); err != nil {
 		return err // such a copy would be of no use
 	}
 	conn, err := sql.Open("sqlite", db.source)

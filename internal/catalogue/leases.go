@@ -24,6 +24,13 @@ func (tx *Tx) RenewLease(name, holder string, long time.Duration) error {
 	return tx.execOne(`UPDATE leases SET until = `+tx.conn.engine.now+` + $3 WHERE name = $1 AND holder = $2`, name, holder, long.Milliseconds())
 }
 
+// KeepLease is HoldsLease for a transaction that changes what only the holder may: until it has ended, nobody takes the lease. That changes are serialisable would not do: the one
+// that takes it could end first and still count as the later of both.
+func (tx *Tx) KeepLease(name, holder string) (bool, error) {
+	err := tx.execOne(`UPDATE leases SET holder = holder WHERE name = $1 AND holder = $2`, name, holder)
+	return err == nil, noRow(err)
+}
+
 // HoldsLease reports whether nobody has taken a lease from a holder, also if it has run out.
 func (tx *Tx) HoldsLease(name, holder string) (bool, error) {
 	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM leases WHERE name = $1 AND holder = $2)`, name, holder)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/moraine-archive/moraine/internal/enginetest"
 )
 
 // TestLeases has two nodes want the same.
@@ -44,5 +46,48 @@ func TestLeases(t *testing.T) {
 	}
 	if !take("c", time.Hour) || holds("b") || !errors.Is(renew("b"), ErrNotFound) {
 		t.Error("one that has run out is not free")
+	}
+}
+
+// TestLeaseIsKept has a node stand still in the change that it makes under a lease which has run out: nobody has taken the lease before that change is made, or it is not made.
+func TestLeaseIsKept(t *testing.T) {
+	onlyPostgres(t)
+	source := enginetest.Database(t)
+	slow, other := openPostgres(t, source), openPostgres(t, source)
+	update(t, slow, func(tx *Tx) error {
+		_, err := tx.TakeLease("moving", "slow", -time.Millisecond)
+		return err
+	})
+	taken := make(chan error, 1)
+	begun, early := false, false
+	err := slow.Update(t.Context(), func(tx *Tx) error {
+		if kept, err := tx.KeepLease("moving", "slow"); err != nil || !kept {
+			return errors.Join(err, ErrNotFound)
+		}
+		if !begun {
+			begun = true
+			go func() {
+				taken <- other.Update(t.Context(), func(tx *Tx) error {
+					free, err := tx.TakeLease("moving", "other", time.Hour)
+					if err == nil && !free {
+						err = errors.New("it is not free")
+					}
+					return err
+				})
+			}()
+		}
+		select {
+		case err := <-taken:
+			taken <- err
+			early = true
+		case <-time.After(500 * time.Millisecond):
+		}
+		return tx.exec(`INSERT INTO counters (name, value) VALUES ('moved by slow', 1)`)
+	})
+	if err == nil && early {
+		t.Error("a node has made a change under a lease that another had taken by then")
+	}
+	if err := <-taken; err != nil {
+		t.Errorf("the other node: %v", err)
 	}
 }

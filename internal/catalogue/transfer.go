@@ -83,6 +83,11 @@ func (db *DB) unlessMoved(fn func(*Tx) error) func(*Tx) error {
 	}
 }
 
+// StillHere is ErrMoved if the catalogue was moved: what it says is old from then on.
+func (db *DB) StillHere(ctx context.Context) error {
+	return db.View(ctx, db.unlessMoved(func(*Tx) error { return nil }))
+}
+
 func (tx *Tx) hasMoved() (bool, error) {
 	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM counters WHERE name = $1)`, moved)
 }

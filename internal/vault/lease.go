@@ -26,9 +26,13 @@ const (
 type lease struct{ name, holder string }
 
 // leased runs fn while no other node does the same, ErrElsewhere if one does. When the lease is lost, the context of fn ends; what fn has decided under the lease
-// it makes sure of with held, or check in a transaction, before it does what cannot be taken back.
+// it makes sure of with held, or check in a transaction, before it does what cannot be taken back. A node whose catalogue was moved elsewhere does nothing of that kind any more: others
+// work on the store, and what it would go by is old.
 func (s *Service) leased(ctx context.Context, name string, fn func(context.Context, *lease) error) error {
 	if !s.rows.Shared() {
+		if err := s.rows.StillHere(ctx); err != nil {
+			return err
+		}
 		return fn(ctx, nil)
 	}
 	l := &lease{name, rand.Text()}
@@ -92,24 +96,27 @@ func (s *Service) renew(ctx context.Context, l *lease, end context.CancelCauseFu
 	}
 }
 
-// check is an error in a transaction if the lease is lost.
+// check is an error in a transaction that changes something if the lease is lost. Nobody takes it before the transaction has ended.
 func (l *lease) check(tx *catalogue.Tx) error {
 	if l == nil {
 		return nil
 	}
-	held, err := tx.HoldsLease(l.name, l.holder)
+	return l.unlessLost(tx.KeepLease(l.name, l.holder))
+}
+
+// held is an error if the lease is lost. Nobody has taken it until now: what was decided under it is still right.
+func (s *Service) held(ctx context.Context, l *lease) error {
+	if l == nil {
+		return s.rows.StillHere(ctx)
+	}
+	return s.rows.View(ctx, func(tx *catalogue.Tx) error { return l.unlessLost(tx.HoldsLease(l.name, l.holder)) })
+}
+
+func (l *lease) unlessLost(held bool, err error) error {
 	if err == nil && !held {
 		err = errLeaseLost
 	}
 	return err
-}
-
-// held is check in a transaction of its own. Nobody has taken the lease until now: what was decided under it is still right.
-func (s *Service) held(ctx context.Context, l *lease) error {
-	if l == nil {
-		return nil
-	}
-	return s.rows.View(ctx, l.check)
 }
 
 // What is leased.
