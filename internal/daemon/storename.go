@@ -39,6 +39,23 @@ func (s *stores) checkIdentity(ctx context.Context) error {
 	case ofStore != ofRows:
 		return fmt.Errorf("the store %s (%s) belongs to another catalogue than %s (%s): bring together those that belong together", s.config.StoreName(), ofStore, s.config.CatalogueName(), ofRows)
 	}
+	return s.checkOld(ctx, ofRows)
+}
+
+// checkOld makes sure that the store that is left, if there is one, is that of the catalogue: in an empty one, a migration would find nothing left to move.
+func (s *stores) checkOld(ctx context.Context, name string) error {
+	if s.next == nil {
+		return nil
+	}
+	old, err := s.storeIdentity(ctx, s.oldMedium)
+	switch {
+	case err != nil:
+		return fmt.Errorf("old-store: %w", err)
+	case old == "":
+		return fmt.Errorf("the old store %s is not the one of the catalogue %s: it has no file %q. Is its disk mounted?", s.config.Old().StoreName(), s.config.CatalogueName(), identityFile)
+	case old != name:
+		return fmt.Errorf("the old store %s (%s) belongs to another catalogue than %s (%s)", s.config.Old().StoreName(), old, s.config.CatalogueName(), name)
+	}
 	return nil
 }
 
@@ -101,10 +118,7 @@ func (s *stores) nameIfNew(ctx context.Context, name string) error {
 
 // nameNext gives the store to which records are to be moved the name of the one that is left.
 func (s *stores) nameNext(ctx context.Context, name string, errOther error) error {
-	old, err := s.storeIdentity(ctx, s.oldMedium)
-	if err == nil && old != name {
-		err = fmt.Errorf("the old store %s (%s) belongs to another catalogue than %s (%s)", s.config.Old().StoreName(), old, s.config.CatalogueName(), name)
-	}
+	err := s.checkOld(ctx, name)
 	if err == nil {
 		err = s.next.Walk(ctx, func(store.Extent) error { return errOther })
 	}

@@ -78,3 +78,49 @@ func open(t *testing.T, data string) error {
 	stop()
 	return d.Run(stopped)
 }
+
+// TestOldIdentity starts a server that is being moved without the store that it is moved from: in its place is an empty one, or another's. Its migration would find nothing left to move.
+func TestOldIdentity(t *testing.T) {
+	bucket := moraintest.SharedEngines(t)
+	s := moraintest.Start(t)
+	s.CreateVault(t, "v")
+	s.Upload(t, "v", []byte("precious"), "")
+	c := s.Config()
+	s.Stop(t)
+	files := filepath.Join(c.Data, "volumes")
+	with := c
+	bucket(&with)
+	c.Store, c.OldStore = with.Store, "file:"+files
+	start := func() error {
+		d, err := daemon.Open(t.Context(), c, slog.New(slog.DiscardHandler), time.Now)
+		if err != nil {
+			return err
+		}
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		return d.Run(stopped)
+	}
+	if err := start(); err != nil {
+		t.Fatal(err)
+	}
+	move(t, files, files+"-elsewhere")
+	if err := start(); err == nil || !strings.Contains(err.Error(), "Is its disk mounted?") {
+		t.Errorf("without the old store the server started with error %v", err)
+	}
+	other := moraintest.Start(t)
+	other.Stop(t)
+	if err := os.RemoveAll(files); err != nil {
+		t.Fatal(err)
+	}
+	move(t, filepath.Join(other.Data, "volumes"), files)
+	if err := start(); err == nil || !strings.Contains(err.Error(), "belongs to another catalogue") {
+		t.Errorf("with another old store the server started with error %v", err)
+	}
+	if err := os.RemoveAll(files); err != nil {
+		t.Fatal(err)
+	}
+	move(t, files+"-elsewhere", files)
+	if err := start(); err != nil {
+		t.Errorf("with the right one: %v", err)
+	}
+}
