@@ -56,6 +56,11 @@ MORAINE_KILL ?= 2m
 killtest:             ## kills the real binary under load, again and again, and verifies what it acknowledged
 	MORAINE_KILL=$(MORAINE_KILL) go test ./internal/daemon -run '^TestKill$$' -count=1 -timeout 0 -v
 
+MORAINE_INTERRUPT ?= 2GiB
+
+interrupt:            ## upload, download, sync and restore of MORAINE_INTERRUPT, with the program killed, the server killed, and requests broken, again and again
+	MORAINE_INTERRUPT=$(MORAINE_INTERRUPT) go test ./internal/cli -run '^TestInterrupt$$' -count=1 -timeout 0 -v
+
 CRASH ?= 5m
 
 crash:                ## the power fails at every operation of seeded workloads, and every operation fails by itself, for CRASH each

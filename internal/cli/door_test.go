@@ -28,7 +28,9 @@ type door struct {
 	mu       sync.Mutex
 	target   string                                 // guarded by mu, as are the others
 	up, down int64                                  // bytes of parts and archives, and of outputs
+	arrivals int64                                  // bytes of those parts and archives whose success the client was told
 	moved    func(up, down int64)                   // is told of them
+	harm     func(r *http.Request) fault            // what a request meets
 	arrived  func(r *http.Request) (refuse bool)    // before the server gets a request
 	answered func(r *http.Response) (withhold bool) // before the client gets an answer
 }
@@ -43,12 +45,16 @@ func doorTo(t *testing.T, s *moraintest.Server) *door {
 	}
 	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.mu.Lock()
-		arrived := d.arrived
+		arrived, harm := d.arrived, d.harm
 		d.mu.Unlock()
 		if arrived != nil && arrived(r) {
 			panic(http.ErrAbortHandler)
 		}
-		proxy.ServeHTTP(w, r)
+		if harm == nil {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		harm(r).meet(proxy, w, r)
 	}))
 	t.Cleanup(d.Close)
 	s.Endpoint = d.URL // what the commands are told; requests of the test go this way too
@@ -70,9 +76,14 @@ func (d *door) rewrite(r *httputil.ProxyRequest) {
 		panic(err)
 	}
 	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host // which is signed
-	if r.Out.Body != nil && (r.In.Method == "PUT" || strings.HasSuffix(r.In.URL.Path, "/archives")) {
+	if r.Out.Body != nil && brings(r.In) {
 		r.Out.Body = counted{r.Out.Body, func(n int) { d.count(int64(n), 0) }}
 	}
+}
+
+// brings reports whether a request brings bytes of an archive.
+func brings(r *http.Request) bool {
+	return r.Method == "PUT" && strings.Contains(r.URL.Path, "/multipart-uploads/") || r.Method == "POST" && strings.HasSuffix(r.URL.Path, "/archives")
 }
 
 func (d *door) response(r *http.Response) error {
@@ -84,6 +95,14 @@ func (d *door) response(r *http.Response) error {
 	}
 	if strings.HasSuffix(r.Request.URL.Path, "/output") {
 		r.Body = counted{r.Body, func(n int) { d.count(0, int64(n)) }}
+	}
+	if f, harmed := r.Request.Context().Value(fault{}).(fault); harmed {
+		if err := f.change(r); err != nil {
+			return err
+		}
+	}
+	if brings(r.Request) && r.StatusCode < 300 {
+		d.set(func(d *door) { d.arrivals += r.Request.ContentLength })
 	}
 	return nil
 }
@@ -182,14 +201,19 @@ func (k *keeper) feeds(ctx context.Context, code int, stdin io.Reader, args ...s
 // pasted returns the last command that was printed to be pasted, as arguments.
 func pasted(t *testing.T, talk string) []string {
 	t.Helper()
-	line := ""
-	for l := range strings.Lines(talk) {
-		if strings.HasPrefix(l, "  moraine ") {
-			line = strings.TrimSpace(l)
-		}
-	}
-	if line == "" {
+	args := suggested(talk)
+	if args == nil {
 		t.Fatalf("%q has no command to be pasted", talk)
 	}
-	return strings.Fields(strings.ReplaceAll(line, "'", ""))[1:]
+	return args
+}
+
+// suggested is pasted, but nil if there is no such command.
+func suggested(talk string) (args []string) {
+	for l := range strings.Lines(talk) {
+		if strings.HasPrefix(l, "  moraine ") {
+			args = strings.Fields(strings.ReplaceAll(l, "'", ""))[1:]
+		}
+	}
+	return args
 }

@@ -20,15 +20,21 @@ type keeper struct {
 // keeperOf makes the environment one in which a server is known. The index is in a directory of its own.
 func keeperOf(t *testing.T, s *moraintest.Server) *keeper {
 	t.Helper()
-	k := &keeper{T: t}
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": s.Key.ID, "AWS_SECRET_ACCESS_KEY": s.Key.Secret, "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": s.Region,
-		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "MORAINE_ENDPOINT": s.Endpoint, "XDG_CACHE_HOME": t.TempDir(),
-	} {
+	k := &keeper{T: t, environ: environOf(t, s)}
+	for _, variable := range k.environ {
+		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
-		k.environ = append(k.environ, name+"="+value)
 	}
 	return k
+}
+
+// environOf returns an environment in which a server is known.
+func environOf(t *testing.T, s *moraintest.Server) []string {
+	t.Helper()
+	return []string{
+		"AWS_ACCESS_KEY_ID=" + s.Key.ID, "AWS_SECRET_ACCESS_KEY=" + s.Key.Secret, "AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_REGION=" + s.Region,
+		"AWS_CONFIG_FILE=/nonexistent", "AWS_SHARED_CREDENTIALS_FILE=/nonexistent", "MORAINE_ENDPOINT=" + s.Endpoint, "XDG_CACHE_HOME=" + t.TempDir(),
+	}
 }
 
 // wants runs a command, which has to end with an exit code, and returns what it printed to standard output and standard error.
