@@ -23,6 +23,7 @@ type Found struct {
 	Size        int64
 	TreeHash    []byte
 	Skew        time.Duration // as in Archive
+	Rank        int           // of several records that say the same, the least counts
 }
 
 func (f *Found) fields() []any {
@@ -55,7 +56,7 @@ func (tx *Tx) StartRebuild() error {
 		`DROP TABLE IF EXISTS gone`,
 		tx.conn.engine.ddl(`CREATE TABLE found (place TEXT NOT NULL PRIMARY KEY, what TEXT NOT NULL, account_id TEXT NOT NULL, vault TEXT NOT NULL, archive_id TEXT NOT NULL,
 			upload_id TEXT NOT NULL, first BIGINT NOT NULL, part_size BIGINT NOT NULL, description TEXT NOT NULL, created_at BIGINT NOT NULL,
-			size BIGINT NOT NULL, tree_hash BLOB NOT NULL, skew BIGINT NOT NULL)`),
+			size BIGINT NOT NULL, tree_hash BLOB NOT NULL, skew BIGINT NOT NULL, rank BIGINT NOT NULL)`),
 		`CREATE TABLE known AS SELECT `+archiveColumns+` FROM archives`,
 		`CREATE INDEX known_archives ON known (archive_id)`,
 		`CREATE INDEX known_places ON known (place)`,
@@ -69,8 +70,8 @@ func (tx *Tx) StartRebuild() error {
 
 // AddFound adds a record.
 func (tx *Tx) AddFound(f Found) error {
-	return tx.exec(`INSERT INTO found (`+foundColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		f.Place, f.What, f.Account, f.Vault, f.Archive, f.Upload, f.First, f.PartSize, f.Description, millis(f.CreatedAt), f.Size, f.TreeHash, f.Skew.Milliseconds())
+	return tx.exec(`INSERT INTO found (`+foundColumns+`, rank) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		f.Place, f.What, f.Account, f.Vault, f.Archive, f.Upload, f.First, f.PartSize, f.Description, millis(f.CreatedAt), f.Size, f.TreeHash, f.Skew.Milliseconds(), f.Rank)
 }
 
 // IndexFound makes what follows fast.
@@ -81,6 +82,13 @@ func (tx *Tx) IndexFound() error {
 		`CREATE TABLE gone AS SELECT archive_id FROM deleted_archives UNION SELECT archive_id FROM found WHERE what = 'deleted'`,
 		`CREATE UNIQUE INDEX gone_archives ON gone (archive_id)`,
 	)
+}
+
+// LeaveCopies forgets the records beside which there is one that says the same and has a lesser rank. They stay where they are.
+func (tx *Tx) LeaveCopies() error {
+	return tx.exec(`DELETE FROM found WHERE rank > 0 AND what IN ('archive', 'multipart', 'part', 'deleted') AND EXISTS (SELECT 1 FROM found g
+		WHERE g.archive_id = found.archive_id AND g.what = found.what AND g.upload_id = found.upload_id AND g.first = found.first
+		AND g.tree_hash = found.tree_hash AND g.created_at = found.created_at AND g.rank < found.rank)`)
 }
 
 // WasKnown reports whether the catalogue had an archive when the rebuild began.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -258,8 +259,13 @@ func (r *rebuild) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if id == "" { // lost too: it gets another
-		id = rand.Text()
+	if id == "" {
+		if r.next != nil { // nothing was moved yet
+			if id, err = r.storeIdentity(ctx, r.oldMedium); err != nil {
+				return err
+			}
+		}
+		id = cmp.Or(id, rand.Text()) // lost too: it gets another
 		if err := r.nameStore(ctx, id); err != nil {
 			return err
 		}

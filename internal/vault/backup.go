@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/store"
 )
 
 // Backup has a copy of the catalogue written to the medium, by write, and then forgets the tombstones of deletions that the copy has. When write returns nil the
@@ -21,7 +22,8 @@ func (s *Service) backUp(ctx context.Context, write func(context.Context) error)
 	if err == nil {
 		err = write(ctx)
 	}
-	for more := true; more && err == nil; {
+	_, moves := s.bytes.(store.Moving) // what was moved is still in the old store too: a rebuild without copies of the catalogue needs the tombstones
+	for more := !moves; more && err == nil; {
 		err = s.rows.Update(ctx, func(tx *catalogue.Tx) (err error) {
 			more, err = tx.ForgetTombstones(last, batch)
 			return err

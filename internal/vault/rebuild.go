@@ -45,6 +45,7 @@ func (s *Service) Rebuild(ctx context.Context, in Inspection) (Rebuilt, error) {
 		func() error { return b.update((*catalogue.Tx).StartRebuild) },
 		b.collect,
 		func() error { return b.update((*catalogue.Tx).IndexFound) },
+		func() error { return b.update((*catalogue.Tx).LeaveCopies) },
 		b.vaults,
 		b.restoreLocks,
 		func() error { return b.update((*catalogue.Tx).InsertFoundArchives) },
@@ -133,7 +134,7 @@ func (b *builder) damage(d store.Damage) error {
 		if err != nil || !known {
 			return err
 		}
-		return b.record(x)
+		return b.take(x, damaged)
 	}
 	var f catalogue.Found
 	err = b.view(func(tx *catalogue.Tx) (err error) {
@@ -146,11 +147,26 @@ func (b *builder) damage(d store.Damage) error {
 	if err != nil {
 		return err
 	}
+	f.Rank = damaged
 	return b.add(f)
 }
 
-// record notes a record.
+// Of several records of the same, one that is whole and in the store that is used counts. The one that is left, when it is being moved, has all that was moved too.
+const (
+	inUse = iota
+	inOld
+	damaged
+)
+
+// record notes a record that is whole.
 func (b *builder) record(x store.Extent) error {
+	if b.s.isLeft(x.Place) {
+		return b.take(x, inOld)
+	}
+	return b.take(x, inUse)
+}
+
+func (b *builder) take(x store.Extent, rank int) error {
 	b.done.Records++
 	l, err := parseLabel(x.Label)
 	if err != nil {
@@ -163,7 +179,7 @@ func (b *builder) record(x store.Extent) error {
 	}
 	return b.add(catalogue.Found{
 		Place: string(x.Place), What: l.What, Account: l.Account, Vault: l.Vault, Archive: l.Archive, Upload: l.Upload, First: l.First,
-		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:], Skew: x.Skew,
+		PartSize: l.PartSize, Description: l.Description, CreatedAt: at, Size: x.Size, TreeHash: x.Tree[:], Skew: x.Skew, Rank: rank,
 	})
 }
 
