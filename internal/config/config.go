@@ -352,14 +352,28 @@ func isAccountID(s string) bool {
 	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
 }
 
-// redacted returns a URL without its password. What cannot be read as one is cut before what may be a password.
+// redacted returns a URL without its password, which may be a parameter too, or in a URL that is one. What cannot be read as a URL is cut before what may be a password.
 func redacted(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
 		scheme, _, _ := strings.Cut(s, ":")
 		return scheme + ":..."
 	}
+	parameters := strings.Split(u.RawQuery, "&")
+	for i, p := range parameters {
+		name, value, _ := strings.Cut(p, "=")
+		if plain, err := url.QueryUnescape(value); err != nil || strings.Contains(plain, "@") || isSecret(name) {
+			parameters[i] = name + "=xxxxx"
+		}
+	}
+	u.RawQuery = strings.Join(parameters, "&")
 	return u.Redacted()
+}
+
+// isSecret reports whether a parameter has a name of those whose values nobody is to see.
+func isSecret(name string) bool {
+	name = strings.ToLower(name)
+	return strings.Contains(name, "password") || strings.Contains(name, "secret") || strings.Contains(name, "token")
 }
 
 // ParseRange reads one duration, or two with a hyphen between them. An empty text is two zeros.

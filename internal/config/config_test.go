@@ -237,6 +237,8 @@ func TestValidate(t *testing.T) {
 		{[]string{"--store=s3://new", "--old-store=s3://old"}, []string{"old-store", "s3://old", "s3://new"}},
 		{[]string{"--old-store=elsewhere"}, []string{"old-store", `"elsewhere"`}},
 		{[]string{"--store=s3://key:hunter2@bucket"}, []string{"store", "AWS_ACCESS_KEY_ID", "xxxxx"}},
+		{[]string{"--store=s3://bucket?endpoint=https://key:hunter2@host"}, []string{"store", "AWS_ACCESS_KEY_ID", "s3://bucket?endpoint=xxxxx"}},
+		{[]string{"--catalogue=mysql://host/db?user=me&password=hunter2"}, []string{"catalogue", "mysql://host/db?user=me&password=xxxxx"}},
 		{[]string{"--store=file:"}, []string{"store", `"file:"`}},
 		{[]string{"--store=/path"}, []string{"store", `"/path"`, "file:"}},
 		{[]string{"--store=s3://key:hunter2@bucket"}, []string{"store", "s3://key:xxxxx@bucket"}},
@@ -350,5 +352,16 @@ func TestVariablesOfOthers(t *testing.T) {
 	mustLoad(t, "", []string{"MORAINE_ENDPOINT=http://127.0.0.1:2012", "MORAINE_PORT=tcp://10.0.0.1:2012", "MORAINE_SERVICE_HOST=10.0.0.1"}, nil)
 	if _, err := load(t, "endpoint: http://127.0.0.1:2012\n", nil, nil); err == nil {
 		t.Error("endpoint is taken for a setting in a file")
+	}
+}
+
+// TestNames: what messages call a catalogue and a store has nothing secret, wherever in the address it is.
+func TestNames(t *testing.T) {
+	c := config.Config{Catalogue: "postgres://me:hunter2@host/db?sslmode=require&password=hunter2&sslpassword=hunter2", Store: "s3://bucket/x?region=eu&secret=hunter2"}
+	if got, want := c.CatalogueName(), "postgres://me:xxxxx@host/db?sslmode=require&password=xxxxx&sslpassword=xxxxx"; got != want {
+		t.Errorf("the catalogue is called %s, want %s", got, want)
+	}
+	if got, want := c.StoreName(), "s3://bucket/x?region=eu&secret=xxxxx"; got != want {
+		t.Errorf("the store is called %s, want %s", got, want)
 	}
 }

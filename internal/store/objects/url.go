@@ -16,7 +16,7 @@ var tiers = []string{"Expedited", "Standard", "Bulk"} // read only
 var parameters = map[string]func(*Options, string) error{ // read only
 	"endpoint": func(o *Options, v string) error {
 		u, err := url.Parse(v)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return errors.New("it must be the URL of a server, such as https://s3.example.com")
 		}
 		o.Endpoint = v
@@ -47,13 +47,17 @@ func ParseURL(text string) (Options, error) {
 	if err != nil || u.Scheme != "s3" || u.Host == "" || u.Fragment != "" || u.Opaque != "" {
 		return o, errors.New("a store in a bucket is named s3://BUCKET/PREFIX?PARAMETERS")
 	}
+	errCredentials := errors.New("credentials do not belong in the URL of a bucket: they are taken from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the files of the AWS tools")
 	if u.User != nil {
-		return o, errors.New("credentials do not belong in the URL of a bucket: they are taken from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the files of the AWS tools")
+		return o, errCredentials
 	}
 	o.Bucket, o.Prefix = u.Host, strings.Trim(u.Path, "/")
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return o, fmt.Errorf("the parameters of s3://%s cannot be read: %w", u.Host, err)
+	}
+	if strings.Contains(query.Get("endpoint"), "@") {
+		return o, errCredentials
 	}
 	o.PathStyle = query.Has("endpoint")
 	for key, values := range query {
