@@ -53,6 +53,7 @@ var table = map[string]string{
 	"internal/vfs/vfstest":          "internal/vfs",
 	"cmd/moraine":                   "internal/cli",
 	"bench":                         "glacier/treehash internal/moraintest",
+	"deploy":                        "",
 }
 
 // outside lists packages of other modules, and of the standard library, that only some may import, with the reason.
