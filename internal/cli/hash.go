@@ -32,13 +32,15 @@ asked.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		list := []hashDocument{}
 		for _, name := range args {
-			d := hashDocument{File: name}
-			var err error
-			if name == "-" {
-				d.LinearHash, d.TreeHash, err = hashesOf(cmd.Context(), p.Stdin, nil, -1)
-			} else {
-				d.LinearHash, d.TreeHash, err = hashesOfFile(cmd.Context(), name)
-			}
+			d, err := interruptible(cmd.Context(), func() (d hashDocument, err error) {
+				d.File = name
+				if name == "-" {
+					d.LinearHash, d.TreeHash, err = hashesOf(cmd.Context(), p.Stdin, nil, -1)
+				} else {
+					d.LinearHash, d.TreeHash, err = hashesOfFile(cmd.Context(), name)
+				}
+				return d, err
+			})
 			if err != nil {
 				return err
 			}

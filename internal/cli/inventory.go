@@ -76,9 +76,16 @@ func (t *stocktaking) run(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	case t.noWait:
-		return t.done(map[string]string{"job_id": job}, "%s", job)
+		return t.done(map[string]string{"job_id": job.id}, "%s", job.id)
 	}
-	path, err := t.fetch(ctx, job)
+	if t.output == "" || t.output == "-" { // the file for the document is the same for all commands
+		lock, err := t.waitLock(ctx, t.of, "inventory", func() { t.say("Another command gets an inventory of %s; this one comes after it.", t.vault) })
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+	}
+	path, err := t.fetch(ctx, job.id)
 	if err != nil {
 		return err
 	}
@@ -99,7 +106,9 @@ func (t *stocktaking) fetch(ctx context.Context, job string) (string, error) {
 		path = filepath.Join(dir, t.indexName(t.of)+"."+strings.ToLower(t.format))
 	}
 	v := t.watch("inventory of " + t.vault)
-	_, err := t.downloader(v).DownloadJob(ctx, t.vault, job, path)
+	down := t.downloader(v)
+	down.KeepExisting = path == t.output && !t.force
+	_, err := down.DownloadJob(ctx, t.vault, job, path)
 	v.end()
 	if err != nil {
 		return "", t.failed(ctx, err)
@@ -108,14 +117,18 @@ func (t *stocktaking) fetch(ctx context.Context, job string) (string, error) {
 }
 
 // take takes the document over into the index, and prints it or what is in it.
-func (t *stocktaking) take(ctx context.Context, job, path string) error {
+func (t *stocktaking) take(ctx context.Context, job stockJob, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	if t.format == "JSON" {
-		err := replace(ctx, t.ix, f)
+		var ahead *time.Duration
+		if done, err := t.client.DescribeJob(ctx, t.vault, job.id); err == nil {
+			ahead = job.ahead(done)
+		}
+		err = replace(ctx, t.ix, f, ahead)
 		if errors.Is(err, index.ErrOlder) {
 			t.say("A later inventory is known here, and stays.")
 		} else if err != nil {
@@ -129,7 +142,7 @@ func (t *stocktaking) take(ctx context.Context, job, path string) error {
 		_, err := io.Copy(t.Stdout, f)
 		return err
 	}
-	return t.report(ctx, job)
+	return t.report(ctx, job.id)
 }
 
 // inventoryDocument is what an inventory has brought, for scripts.

@@ -54,7 +54,7 @@ standard input. The id that is printed is needed to complete the lock.`,
 		Example: "  moraine lock initiate --vault evidence keep-a-year.json",
 		Args:    arguments("FILE"),
 	}, func(ctx context.Context, s *session, vault string, args []string) error {
-		policy, err := p.document(args[0])
+		policy, err := p.document(ctx, args[0])
 		if err != nil {
 			return err
 		}

@@ -15,14 +15,13 @@ import (
 )
 
 // document reads a JSON document from a file, or from standard input if the name is -.
-func (p Process) document(name string) (string, error) {
-	var b []byte
-	var err error
-	if name == "-" {
-		b, err = io.ReadAll(p.Stdin)
-	} else {
-		b, err = os.ReadFile(name)
-	}
+func (p Process) document(ctx context.Context, name string) (string, error) {
+	b, err := interruptible(ctx, func() ([]byte, error) {
+		if name == "-" {
+			return io.ReadAll(p.Stdin)
+		}
+		return os.ReadFile(name)
+	})
 	if err != nil {
 		return "", fmt.Errorf("read the document: %w", err)
 	}
@@ -72,7 +71,7 @@ func accessPolicySetCommand(p Process) *cobra.Command {
 		Example: "  moraine policy set --vault photos policy.json",
 		Args:    arguments("FILE"),
 	}, func(ctx context.Context, s *session, vault string, args []string) error {
-		policy, err := p.document(args[0])
+		policy, err := p.document(ctx, args[0])
 		if err != nil {
 			return err
 		}

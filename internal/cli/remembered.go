@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/moraine-archive/moraine/glacier"
@@ -19,6 +20,10 @@ type remembered struct {
 	vault string
 	up    *transfer.Uploader
 	again bool // an archive of the file that is known here already does not count
+	// lock, if it is not nil, is held while an upload begins, so that of two commands with the same file one begins it, and the other goes on with it.
+	lock func(context.Context) (io.Closer, error)
+	// stored, if it is not nil, returns the archive of the file that is known here, nil if there is none.
+	stored func(context.Context) (*transfer.Archive, error)
 	// settled reports whether what is known of the vault tells if something was carried out at that time.
 	settled func(time.Time) bool
 }
@@ -46,16 +51,48 @@ func (m *remembered) send(ctx context.Context, file io.ReaderAt, note index.Uplo
 			return nil, err
 		}
 	}
-	return m.noting(ctx, note).ResumeOrUpload(ctx, m.vault, file, note.Size, note.Description)
+	return m.begin(ctx, file, note)
+}
+
+// begin begins an upload, unless another command has done so just now.
+func (m *remembered) begin(ctx context.Context, file io.ReaderAt, note index.Upload) (*transfer.Archive, error) {
+	release := func() {}
+	if m.lock != nil {
+		lock, err := m.lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		release = sync.OnceFunc(func() { lock.Close() })
+		defer release()
+	}
+	begun, err := m.begun(ctx, note)
+	if err != nil {
+		return nil, err
+	}
+	if begun.ID != "" {
+		release()
+		a, err := m.resume(ctx, file, begun)
+		if err == nil {
+			a.UploadID = begun.ID
+		}
+		return a, err
+	}
+	if m.stored != nil && !m.again { // in this order: it is known before its upload is forgotten
+		if a, err := m.stored(ctx); a != nil || err != nil {
+			return a, err
+		}
+	}
+	return m.noting(ctx, note, release).ResumeOrUpload(ctx, m.vault, file, note.Size, note.Description)
 }
 
 // resume goes on with an upload.
 func (m *remembered) resume(ctx context.Context, file io.ReaderAt, note index.Upload) (*transfer.Archive, error) {
-	return m.noting(ctx, note).Resume(ctx, m.vault, note.ID, file, note.Size)
+	return m.noting(ctx, note, func() {}).Resume(ctx, m.vault, note.ID, file, note.Size)
 }
 
 // noting returns what uploads, and has the index know of the upload, and that it is about to end: one that is no more and never was has not become an archive.
-func (m *remembered) noting(ctx context.Context, note index.Upload) *transfer.Uploader {
+// noted is called when the index knows of it.
+func (m *remembered) noting(ctx context.Context, note index.Upload, noted func()) *transfer.Uploader {
 	up := *m.up
 	up.Progress = func(e transfer.Event) {
 		begins := e.ID != "" && e.ID != note.ID
@@ -70,6 +107,7 @@ func (m *remembered) noting(ctx context.Context, note index.Upload) *transfer.Up
 			if err := m.ix.AddUpload(context.WithoutCancel(ctx), note); err != nil {
 				m.say("The upload %s could not be remembered, `moraine upload --resume` goes on with it: %v", note.ID, err)
 			}
+			noted()
 		}
 		if m.up.Progress != nil {
 			m.up.Progress(e)
@@ -80,8 +118,8 @@ func (m *remembered) noting(ctx context.Context, note index.Upload) *transfer.Up
 
 // begun returns the upload of the file that was begun here; without an id if there is none.
 func (m *remembered) begun(ctx context.Context, note index.Upload) (index.Upload, error) {
-	known, err := m.ix.UploadOf(ctx, note.Path, note.Size, note.ModTime)
-	if errors.Is(err, index.ErrNotFound) || err == nil && known.Description != note.Description {
+	known, err := m.ix.UploadOf(ctx, note.Path, note.Size, note.ModTime, note.Description)
+	if errors.Is(err, index.ErrNotFound) {
 		return index.Upload{}, nil
 	}
 	return known, err

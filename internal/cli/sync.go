@@ -19,6 +19,7 @@ import (
 	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/index"
 	"github.com/moraine-archive/moraine/internal/names"
+	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
 // syncOptions are the flags of sync.
@@ -107,6 +108,15 @@ func (s *session) sync(ctx context.Context, o *syncOptions, dir, vault string) e
 	if err != nil {
 		return err
 	}
+	if !o.dryRun { // two at once would store what is new twice
+		lock, err := s.lock(v, syncLock(root))
+		if errors.Is(err, vfs.ErrLocked) {
+			return &exitError{exitFailed, "Run it again when that has ended.", fmt.Errorf("another sync of %s to the vault %s is under way on this machine", dir, vault)}
+		} else if err != nil {
+			return err
+		}
+		defer lock.Close()
+	}
 	known, err := s.known(ctx, ix, v, o.inventory)
 	if err != nil {
 		return err
@@ -114,7 +124,7 @@ func (s *session) sync(ctx context.Context, o *syncOptions, dir, vault string) e
 	if known.Archives != v.NumberOfArchives && v.LastInventoryDate.After(known.InventoryDate) {
 		s.say("The vault had %d archives at its last inventory, %d are known here: --inventory takes over what others did.", v.NumberOfArchives, known.Archives)
 	}
-	y := &syncing{session: s, syncOptions: o, ix: ix, vault: v, root: root, dir: dir, known: known, up: transfer.Uploader{Client: s.client}}
+	y := &syncing{session: s, syncOptions: o, ix: ix, vault: v, root: root, dir: dir, known: known, up: transfer.Uploader{Client: s.client}, replaced: map[string]bool{}}
 	return y.report(y.run(ctx))
 }
 
@@ -133,6 +143,8 @@ type syncing struct {
 	files int64                                      // guarded by mu: regular files that were seen
 	done  syncDocument                               // guarded by mu; the lists of files are for JSON alone
 	count struct{ uploaded, changed, deleted int64 } // guarded by mu
+	// replaced are, in a dry run, the files whose newest archive would not be the newest any more. Guarded by mu.
+	replaced map[string]bool
 	// uncertain is the flag that is needed to find out what became of files. Guarded by mu.
 	uncertain string
 }
@@ -316,6 +328,9 @@ func (y *syncing) one(ctx context.Context, f found) error {
 	defer y.mu.Unlock()
 	y.done.Bytes += a.Size
 	if newest != nil {
+		if y.dryRun {
+			y.replaced[f.path] = true
+		}
 		y.note("~", &y.count.changed, &y.done.Changed, a)
 	} else {
 		y.note("+", &y.count.uploaded, &y.done.Uploaded, a)

@@ -62,7 +62,7 @@ func onceID(f found, description string) string {
 // small sends a file with one request. It is noted before, because a second one could make a second archive.
 func (y *syncing) small(ctx context.Context, f found, file *os.File, description string) (*transfer.Archive, error) {
 	id := onceID(f, description)
-	note, err := y.ix.UploadOf(ctx, id, f.info.Size(), f.info.ModTime())
+	note, err := y.ix.UploadOf(ctx, id, f.info.Size(), f.info.ModTime(), description)
 	switch {
 	case err == nil && !y.settled(note.Started):
 		y.needInventory()
@@ -162,6 +162,9 @@ func (y *syncing) superfluous(ctx context.Context) iter.Seq2[index.Archive, erro
 	return func(yield func(index.Archive, error) bool) {
 		var last *index.Archive // the newest so far of the path that is looked at
 		gone := false
+		older := func() bool { // deletes last, which is not the newest, and reports whether to go on
+			return !y.removeOld || gone || y.unsure(last.Name.Path) || yield(*last, nil)
+		}
 		for a, err := range y.ix.Archives(ctx, "") {
 			if err != nil {
 				yield(a, err)
@@ -170,14 +173,19 @@ func (y *syncing) superfluous(ctx context.Context) iter.Seq2[index.Archive, erro
 			if !y.own(a) {
 				continue
 			}
-			if last == nil || last.Name.Path != a.Name.Path {
-				gone = y.gone(a.Name.Path)
-			} else if y.removeOld && !gone && !y.unsure(a.Name.Path) && !yield(*last, nil) {
+			same := last != nil && last.Name.Path == a.Name.Path
+			if last != nil && (same || y.replaced[last.Name.Path]) && !older() {
 				return
+			}
+			if !same {
+				gone = y.gone(a.Name.Path)
 			}
 			if last = &a; gone && y.remove && !yield(a, nil) {
 				return
 			}
+		}
+		if last != nil && y.replaced[last.Name.Path] {
+			older()
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moraine-archive/moraine/glacier"
 	"github.com/moraine-archive/moraine/glacier/transfer"
 	"github.com/moraine-archive/moraine/internal/index"
 	"github.com/moraine-archive/moraine/internal/names"
@@ -100,6 +101,7 @@ type uploading struct {
 	*session
 	uploadOptions
 	vault  string
+	of     *glacier.Vault
 	ended  bool // what --resume names is not open (any more)
 	ix     *index.Index
 	known  index.State
@@ -109,11 +111,11 @@ type uploading struct {
 }
 
 func (u *uploading) run(ctx context.Context, files []string) error {
-	_, ix, err := u.open(ctx, u.vault)
+	of, ix, err := u.open(ctx, u.vault)
 	if err != nil {
 		return err
 	}
-	u.ix = ix
+	u.of, u.ix = of, ix
 	if u.known, err = ix.State(ctx); err != nil {
 		return err
 	}
@@ -142,7 +144,7 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 // ofFile reports whether a failure is one of a file, so that others may do well.
 func ofFile(err error) bool {
 	return errors.As(err, new(*fs.PathError)) || errors.As(err, new(*fileError)) ||
-		errors.Is(err, transfer.ErrChanged) || errors.Is(err, names.ErrTooLong) || errors.Is(err, errUncertain) || errors.Is(err, transfer.ErrMismatch)
+		errors.Is(err, transfer.ErrChanged) || errors.Is(err, names.ErrTooLong) || errors.Is(err, names.ErrNotUTF8) || errors.Is(err, errUncertain) || errors.Is(err, transfer.ErrMismatch)
 }
 
 // fileError is why a file cannot be an archive.
@@ -163,15 +165,23 @@ func (u *uploading) one(ctx context.Context, name string) (uploadDocument, error
 	return u.file(ctx, f)
 }
 
+func notRegular(name string) error {
+	return &fileError{name, "is not a regular file; standard input (-) can be anything"}
+}
+
 // regular is a file that is to be uploaded.
 type regular struct {
 	*os.File
 	path    string // absolute: by it an upload is found again
 	size    int64
 	modTime time.Time
+	tree    string // its tree hash, once it is computed
 }
 
 func openRegular(name string) (*regular, error) {
+	if info, err := os.Stat(name); err == nil && !info.IsDir() && !info.Mode().IsRegular() { // to open a pipe would wait for who writes to it
+		return nil, notRegular(name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -184,7 +194,7 @@ func openRegular(name string) (*regular, error) {
 		case info.IsDir():
 			err = &fileError{name, "is a directory: `moraine sync` uploads what is in it, and tar makes one file of it"}
 		case !info.Mode().IsRegular():
-			err = &fileError{name, "is not a regular file; standard input (-) can be anything"}
+			err = notRegular(name)
 		case r.size == 0:
 			err = &fileError{name, "is empty, which an archive cannot be"}
 		}

@@ -65,17 +65,16 @@ func (u *uploading) same(ctx context.Context, f *regular, description string, v 
 	if err != nil {
 		return index.Archive{}, err
 	}
-	tree := ""
 	for _, a := range versions {
 		if a.Description != description || a.Size != f.size || a.TreeHash == "" {
 			continue
 		}
-		if tree == "" {
-			if _, tree, err = hashesOf(ctx, io.NewSectionReader(f, 0, f.size), v, f.size); err != nil {
+		if f.tree == "" {
+			if _, f.tree, err = hashesOf(ctx, io.NewSectionReader(f, 0, f.size), v, f.size); err != nil {
 				return index.Archive{}, err
 			}
 		}
-		if a.TreeHash == tree {
+		if a.TreeHash == f.tree {
 			return a, nil
 		}
 	}
@@ -112,7 +111,16 @@ func (u *uploading) send(ctx context.Context, f *regular, description string, v 
 	note := f.noteOf(description)
 	switch {
 	case u.resume == "":
-		return u.remembered(v).send(ctx, f, note)
+		m := u.remembered(v)
+		m.lock = func(ctx context.Context) (io.Closer, error) { return u.waitLock(ctx, u.of, beginLock(f.path), nil) }
+		m.stored = func(ctx context.Context) (*transfer.Archive, error) {
+			a, err := u.same(ctx, f, description, v)
+			if err != nil || a.ID == "" {
+				return nil, err
+			}
+			return &transfer.Archive{ID: a.ID, TreeHash: a.TreeHash, Size: a.Size}, nil
+		}
+		return m.send(ctx, f, note)
 	case u.ended: // there is nothing to remember
 		return u.uploader(v).Resume(ctx, u.vault, u.resume, f, f.size)
 	}
@@ -153,7 +161,7 @@ func (u *uploading) finish(ctx context.Context, d uploadDocument, a *transfer.Ar
 	}
 	ctx = context.WithoutCancel(ctx)
 	d.ArchiveID, d.Size, d.TreeHash, d.Reused, d.State = a.ID, a.Size, a.TreeHash, a.Reused, stateStored
-	err = u.ix.Add(ctx, index.Archive{ID: a.ID, Description: d.Description, Created: time.Now(), Size: a.Size, TreeHash: a.TreeHash})
+	err = u.ix.Add(ctx, index.Archive{ID: a.ID, Description: d.Description, Created: u.now(ctx, d.Description), Size: a.Size, TreeHash: a.TreeHash})
 	if err == nil && a.UploadID != "" {
 		err = u.ix.ForgetUpload(ctx, a.UploadID)
 	}
@@ -161,4 +169,14 @@ func (u *uploading) finish(ctx context.Context, d uploadDocument, a *transfer.Ar
 		u.say("The archive %s is stored, but that could not be remembered here; the next inventory lists it: %v", a.ID, err)
 	}
 	return d, nil
+}
+
+// now is a time for an archive that was just made: after those of the others of its name, also if the clock of the service is ahead of that here.
+func (u *uploading) now(ctx context.Context, description string) time.Time {
+	now := time.Now()
+	versions, err := u.ix.ByPath(ctx, names.Parse(description).Path)
+	if err == nil && len(versions) > 0 && !now.After(versions[0].Created) {
+		return versions[0].Created.Add(time.Millisecond)
+	}
+	return now
 }

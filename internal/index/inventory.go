@@ -17,6 +17,9 @@ type Inventory struct {
 	// Date is when the inventory was taken. CSV does not have it: then it is the LastInventoryDate that the vault had when the job was begun. In JSON it could come
 	// after the archives, so it counts only when they have been read.
 	Date time.Time
+	// Ahead is by how much the clock of the service is ahead of that here, if the inventory is known to have all that was done up to its date. Nil: the clocks may differ by
+	// a quarter of an hour, and what was done here that shortly before the date may be missing.
+	Ahead *time.Duration
 	// Archives can be read once. It ends with an error if the inventory is damaged or cut short.
 	Archives iter.Seq2[Archive, error]
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // skew is by how much this machine's clock and that of the service may differ: requests of clients with clocks that are more wrong are refused.
-const skew = 15 * time.Minute
+const skew time.Duration = 15 * time.Minute
 
 // batchSize is how many rows are handed to SQLite with one statement: few enough for its limit of parameters, many enough that the statement costs little.
 const batchSize = 256
@@ -47,7 +47,7 @@ func (ix *Index) replace(ctx context.Context, inventory *Inventory) error {
 	if inventory.Date.IsZero() {
 		return errors.New("it has no date; that of one in CSV is the LastInventoryDate of the vault")
 	}
-	return switchOver(ctx, conn, inventory.Date)
+	return switchOver(ctx, conn, inventory)
 }
 
 // stage fills the temporary table. The inventory is read while SQLite works on the rows before.
@@ -141,7 +141,8 @@ func insert(ctx context.Context, conn *sql.Conn, batches <-chan []Archive) error
 }
 
 // switchOver puts what is staged in place of what was.
-func switchOver(ctx context.Context, conn *sql.Conn, date time.Time) error {
+func switchOver(ctx context.Context, conn *sql.Conn, inventory *Inventory) error {
+	date := inventory.Date
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -154,7 +155,11 @@ func switchOver(ctx context.Context, conn *sql.Conn, date time.Time) error {
 	if date.Before(known) {
 		return fmt.Errorf("%w: of %s, this one is of %s", ErrOlder, known.Format(time.RFC3339), date.Format(time.RFC3339))
 	}
-	settled := date.Add(-skew).UnixMilli() // what happened here before this, the inventory knows
+	ahead := skew
+	if inventory.Ahead != nil {
+		ahead = *inventory.Ahead
+	}
+	settled := date.Add(-ahead).UnixMilli() // what happened here before this, the inventory knows
 	for _, s := range []struct {
 		statement string
 		args      []any

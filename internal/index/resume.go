@@ -30,10 +30,10 @@ func (ix *Index) AddUpload(ctx context.Context, u Upload) error {
 
 const uploadColumns = `id, path, size, modified, description, started, completing`
 
-// UploadOf returns the upload that was begun last of a file as it is now, ErrNotFound if there is none. The file is the same if its size and its time are.
-func (ix *Index) UploadOf(ctx context.Context, path string, size int64, modTime time.Time) (Upload, error) {
-	found, err := uploads(ix.db.QueryContext(ctx, `SELECT `+uploadColumns+` FROM uploads WHERE path = $1 AND size = $2 AND modified = $3
-		ORDER BY started DESC, id LIMIT 1`, path, size, stamp(modTime)))
+// UploadOf returns the upload that was begun last of a file as it is now, under a description, ErrNotFound if there is none. The file is the same if its size and its time are.
+func (ix *Index) UploadOf(ctx context.Context, path string, size int64, modTime time.Time, description string) (Upload, error) {
+	found, err := uploads(ix.db.QueryContext(ctx, `SELECT `+uploadColumns+` FROM uploads WHERE path = $1 AND size = $2 AND modified = $3 AND description = $4
+		ORDER BY started DESC, id LIMIT 1`, path, size, stamp(modTime), description))
 	if err == nil && len(found) == 0 {
 		err = fmt.Errorf("an upload of %q: %w", path, ErrNotFound)
 	}

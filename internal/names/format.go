@@ -17,6 +17,9 @@ const MaxDescription = 1024
 // ErrTooLong is why a path does not fit into a description.
 var ErrTooLong = errors.New("the path is too long for a description")
 
+// ErrNotUTF8 is why a path cannot be in a description.
+var ErrNotUTF8 = errors.New("is not UTF-8")
+
 // Format returns the description of a file that a sync stores: the form mt2 of mt-aws-glacier, which that tool and others understand. The path is relative, with /
 // between directories. The time is kept to the second; the zero time is left out, and then mt-aws-glacier does not take the archive for a file of its own.
 func Format(path string, modTime time.Time) (string, error) {
@@ -24,7 +27,7 @@ func Format(path string, modTime time.Time) (string, error) {
 		return "", errors.New("a file without a path has no description")
 	}
 	if !utf8.ValidString(path) {
-		return "", fmt.Errorf("the path %q is not UTF-8, which a description cannot hold: rename the file, or give it a description", path)
+		return "", fmt.Errorf("the path %q %w, which a description cannot hold: rename the file, or give it a description", path, ErrNotUTF8)
 	}
 	object := struct {
 		Filename string `json:"filename"`
