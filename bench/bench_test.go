@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,54 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestNodes measures an embedded server and two numbers of nodes with next to no requests.
+func TestNodes(t *testing.T) {
+	if _, err := findGateway(); err != nil {
+		t.Skip(err)
+	}
+	if _, err := databasePrograms(); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if os.Getuid() == 0 { // PostgreSQL is run by somebody else
+		for _, d := range []string{dir, filepath.Dir(dir)} {
+			if err := os.Chmod(d, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"--dir", dir, "--nodes", "1,2", "--time", "20ms", "--rounds", "1", "--json"}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	var r nodesReport
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatalf("%v in %s", err, out.Bytes())
+	}
+	if want := 3 * len(loads); len(r.Rows) != want {
+		t.Fatalf("%d rows, want %d", len(r.Rows), want)
+	}
+	for i, row := range r.Rows {
+		if row.Nodes != i%3 || row.Operation != loads[i/3].operation || row.Clients != loads[i/3].on(max(1, row.Nodes)).clients || row.RequestsPerSecond <= 0 {
+			t.Errorf("row %d: %+v", i, row)
+		}
+		if upload := strings.HasPrefix(row.Operation, "upload"); upload && row.Nodes > 0 != (row.Puts > 0) || row.Puts > 2.5 {
+			t.Errorf("objects of an upload: %+v", row)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the directory has %v, %v", left, err)
+	}
+}
+
+func TestCompareNodes(t *testing.T) {
+	rows := compareNodes([][]nodesRow{{{SumCPU: 2, NodesCPU: 2}}, {{Nodes: 1, SumCPU: 4, NodesCPU: 3}}, {{Nodes: 2, SumCPU: 5, NodesCPU: 6}}})
+	want := []nodesRow{{SumCPU: 2, NodesCPU: 2}, {Nodes: 1, SumCPU: 4, NodesCPU: 3, NodesOfOne: 1, SumOfOne: 1, SumOfEmbedded: 2}, {Nodes: 2, SumCPU: 5, NodesCPU: 6, NodesOfOne: 2, SumOfOne: 1.25, SumOfEmbedded: 2.5}}
+	if !slices.Equal(rows, want) {
+		t.Errorf("%+v, want %+v", rows, want)
+	}
+}
+
 // TestMillion stores a few archives the way a million are stored.
 func TestMillion(t *testing.T) {
 	dir := t.TempDir()
@@ -92,7 +141,7 @@ func TestMissed(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for _, args := range []string{
-		"--sizes 1KB", "--sizes 0KiB", "--sizes 9999999999KiB", "--sizes", "--clients 0", "--clients 1,", "--bytes 5", "--rounds 0", "--time 0s", "--tiem 1s", "now", "--million -1", "--million 10",
+		"--sizes 1KB", "--sizes 0KiB", "--sizes 9999999999KiB", "--sizes", "--clients 0", "--clients 1,", "--bytes 5", "--rounds 0", "--time 0s", "--tiem 1s", "now", "--million -1", "--million 10", "--nodes 0", "--nodes 1,",
 	} {
 		err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard)
 		if !errors.As(err, new(*usageError)) {
@@ -113,10 +162,13 @@ func TestParseSize(t *testing.T) {
 }
 
 func TestParseCPU(t *testing.T) {
-	const rest = " S 1 2 3 0 -1 4194560 100 200 0 0 120 34 0 0 20 0 8 0 12345 0 0"
+	const rest = " S 1 2 3 0 -1 4194560 100 200 0 0 120 34 5 7 20 0 8 0 12345 0 0"
 	for _, name := range []string{"moraine", "a b", "x) S 1 (y", ""} {
 		if got, err := parseCPU("4711 (" + name + ")" + rest); err != nil || got != 1540*time.Millisecond {
 			t.Errorf("a program named %q: %s, %v", name, got, err)
+		}
+		if got, err := parseStat("4711 ("+name+")"+rest, parentField, childrenSystemField); err != nil || !slices.Equal(got, []int64{1, 7}) {
+			t.Errorf("a program named %q: parent and time of children %d, %v", name, got, err)
 		}
 	}
 	for _, stat := range []string{"", "4711 moraine" + rest, "4711 (moraine) S 1 2 3", strings.Replace("1 (x)"+rest, "120", "x", 1)} {

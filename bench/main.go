@@ -1,5 +1,5 @@
 // Command bench measures a real server against the hardware it runs on: uploads and downloads of several sizes, next to hashing alone and
-// writing alone. docs/performance.md says how to read the figures.
+// writing alone; and numbers of nodes over PostgreSQL and an S3 server against an embedded server. docs/performance.md says how to read the figures.
 package main
 
 import (
@@ -49,6 +49,7 @@ type options struct {
 	json    bool
 	million int   // archives; 0: that is not what is wanted
 	upload  int64 // bytes; 0: that is not what is wanted
+	nodes   []int // none: that is not what is wanted
 }
 
 // limit ends a measurement, at whichever comes first. Every client makes at least one request.
@@ -69,6 +70,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians are shown")
 	f.IntVar(&o.million, "million", 0, "store so many archives of 1 KiB instead, start again, and rebuild the catalogue: how do size and time grow?")
 	upload := f.String("upload", "", "upload a file of this size instead, by our command line, and by the aws CLI to an S3 server: what takes longer? (1GiB)")
+	nodes := f.String("nodes", "", "measure so many nodes over PostgreSQL and an S3 server instead, beside an embedded server: what does a request cost? (1,2,3)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -85,6 +87,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if err == nil && *upload != "" {
 		o.upload, err = parseSize(*upload)
+	}
+	if err == nil && *nodes != "" {
+		o.nodes, err = parseList(*nodes, parseCount)
 	}
 	switch {
 	case err != nil:
@@ -116,7 +121,7 @@ func parseList[T any](text string, one func(string) (T, error)) ([]T, error) {
 func parseCount(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is not a number of clients", text)
+		return 0, fmt.Errorf("%q is not a whole number above 0", text)
 	}
 	return n, nil
 }
@@ -155,6 +160,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	if o.upload > 0 {
 		return b.measureUpload(ctx, o.upload, stdout)
+	}
+	if len(o.nodes) > 0 {
+		return b.measureNodes(ctx, stdout)
 	}
 	rounds := make([][]row, o.rounds)
 	for i := range rounds {

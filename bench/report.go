@@ -69,7 +69,11 @@ type report struct {
 // newReport takes the median of every figure on its own. Ratios are medians of ratios of one round, whose parts were measured one
 // right after the other: a disk that is slow for a while slows both.
 func newReport(rounds [][]row) report {
-	r := report{Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(), Rounds: len(rounds)}
+	return report{Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(), Rounds: len(rounds), Rows: medians(rounds, figures)}
+}
+
+// medians returns rows like those of each round, whose figures are the medians.
+func medians[T any](rounds [][]T, figures func(*T) []*float64) (rows []T) {
 	for i, first := range rounds[0] {
 		for n, into := range figures(&first) {
 			values := make([]float64, len(rounds))
@@ -78,9 +82,9 @@ func newReport(rounds [][]row) report {
 			}
 			*into = median(values)
 		}
-		r.Rows = append(r.Rows, first)
+		rows = append(rows, first)
 	}
-	return r
+	return rows
 }
 
 func figures(r *row) []*float64 {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,9 +44,10 @@ type server struct {
 	cmd              *exec.Cmd
 }
 
-// environ returns nothing of the environment of the tests: what is meant for them, like MORAINE_CLIENTS, is no setting of the server.
+// environ returns nothing of the environment of the tests: what is meant for them, like MORAINE_CLIENTS, is no setting of the server. A bucket, where
+// there is one, has the same key.
 func environ() []string {
-	return []string{"MORAINE_ROOT_ACCESS_KEY_ID=" + keyID, "MORAINE_ROOT_SECRET_ACCESS_KEY=" + secret}
+	return []string{"MORAINE_ROOT_ACCESS_KEY_ID=" + keyID, "MORAINE_ROOT_SECRET_ACCESS_KEY=" + secret, "AWS_ACCESS_KEY_ID=" + keyID, "AWS_SECRET_ACCESS_KEY=" + secret}
 }
 
 // startServer starts the server on a data directory, with settings besides those that are always given.
@@ -123,8 +125,10 @@ func (s *server) stop() error {
 }
 
 // cpu returns the processor time that the server has used so far, in user and in system mode.
-func (s *server) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+func (s *server) cpu() (time.Duration, error) { return processCPU(s.cmd.Process.Pid) }
+
+func processCPU(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -134,24 +138,43 @@ func (s *server) cpu() (time.Duration, error) {
 // tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every architecture that Go runs on.
 const tick = 10 * time.Millisecond
 
-// parseCPU reads utime and stime, fields 14 and 15 of proc_pid_stat(5). The second field is the program's name in parentheses, and
-// may itself have blanks and parentheses.
-func parseCPU(stat string) (time.Duration, error) {
-	const beforeState, user, system = 2, 14, 15
-	end := strings.LastIndexByte(stat, ')')
-	fields := strings.Fields(stat[end+1:])
-	if end < 0 || len(fields) < system-beforeState {
-		return 0, fmt.Errorf("%q is not the text of a /proc/PID/stat", stat)
-	}
+// Fields of proc_pid_stat(5).
+const (
+	parentField         = 4
+	userField           = 14
+	systemField         = 15
+	childrenUserField   = 16 // of children that have ended
+	childrenSystemField = 17
+)
+
+// parseCPU returns the sum of utime and stime.
+func parseCPU(stat string) (time.Duration, error) { return parseTimes(stat, userField, systemField) }
+
+func parseTimes(stat string, fields ...int) (time.Duration, error) {
+	numbers, err := parseStat(stat, fields...)
 	var ticks int64
-	for _, field := range []int{user, system} {
-		n, err := strconv.ParseInt(fields[field-beforeState-1], 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("field %d of /proc/PID/stat: %w", field, err)
-		}
+	for _, n := range numbers {
 		ticks += n
 	}
-	return time.Duration(ticks) * tick, nil
+	return time.Duration(ticks) * tick, err
+}
+
+// parseStat reads fields of a /proc/PID/stat. The second field is the program's name in parentheses, and may itself have blanks and parentheses.
+func parseStat(stat string, which ...int) (numbers []int64, err error) {
+	const beforeState = 2
+	end := strings.LastIndexByte(stat, ')')
+	fields := strings.Fields(stat[end+1:])
+	if end < 0 || len(fields) < slices.Max(which)-beforeState {
+		return nil, fmt.Errorf("%q is not the text of a /proc/PID/stat", stat)
+	}
+	for _, field := range which {
+		n, err := strconv.ParseInt(fields[field-beforeState-1], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("field %d of /proc/PID/stat: %w", field, err)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
 }
 
 // peak returns the largest resident size of the server so far, in bytes.

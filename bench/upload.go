@@ -136,19 +136,15 @@ type gateway struct {
 	cmd      *exec.Cmd
 }
 
-func startGateway(ctx context.Context, program, dir string) (*gateway, error) {
+func startGateway(ctx context.Context, program, dir string, settings ...string) (*gateway, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	at := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
-	g := &gateway{endpoint: "http://" + at, cmd: exec.Command(program, "--quiet", "--port", at, "posix", dir)}
+	g := &gateway{endpoint: "http://" + at, cmd: exec.Command(program, append(settings, "--quiet", "--port", at, "posix", dir)...)}
 	g.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+keyID, "ROOT_SECRET_KEY="+secret)
 	if err := g.cmd.Start(); err != nil {
 		return nil, err
@@ -160,6 +156,15 @@ func startGateway(ctx context.Context, program, dir string) (*gateway, error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return nil, errors.Join(ctx.Err(), g.stop())
+}
+
+// freeAddress returns an address on which nobody listens.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func (g *gateway) stop() error {
