@@ -439,7 +439,7 @@ func (x *interruption) syncAndRestore(t *testing.T) {
 	}
 }
 
-// tree makes 200 files of many sizes, which have the whole size together, and returns where they are, by their paths.
+// tree makes files of many sizes, 200 if there is room, which have the whole size together, and returns where they are, by their paths.
 func (x *interruption) tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	paths := map[string]string{}
@@ -454,7 +454,7 @@ func (x *interruption) tree(t *testing.T, dir string) map[string]string {
 		rest -= size
 	}
 	large := int(min(8, x.size/(32*mib)))
-	for i := range 170 {
+	for i := range int(min(170, x.size/mib)) {
 		add("small", i, 1+x.rnd.Int64N(1<<(1+x.rnd.IntN(18))))
 	}
 	for i := range 30 - large {
