@@ -24,6 +24,7 @@ type DB struct {
 	writer      *connections // one: changes share its transactions
 	reader      *connections
 	follower    *connections // of a replica, for lists; nil: there is none
+	avoided     atomic.Int64 // until when the replica is not asked, in nanoseconds since 1970: it did not answer
 	changes     *group.Committer[*change]
 	commitFault atomic.Pointer[func() CommitFault] // of FailCommits
 }
@@ -56,9 +57,12 @@ func (db *DB) Close() error {
 // View runs fn on an unchanging snapshot.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error { return db.reader.view(ctx, fn) }
 
+// avoid is for how long a replica that did not answer is not asked: to find that out may take a while.
+const avoid = 10 * time.Second
+
 // List is View for lists, which may be a little behind: on the replica, if there is one that answers.
 func (db *DB) List(ctx context.Context, fn func(*Tx) error) error {
-	if db.follower == nil {
+	if db.follower == nil || time.Now().UnixNano() < db.avoided.Load() {
 		return db.View(ctx, fn)
 	}
 	begun := false
@@ -67,6 +71,7 @@ func (db *DB) List(ctx context.Context, fn func(*Tx) error) error {
 		return fn(tx)
 	})
 	if err != nil && !begun && ctx.Err() == nil {
+		db.avoided.Store(time.Now().Add(avoid).UnixNano())
 		return db.View(ctx, fn)
 	}
 	return err

@@ -8,11 +8,13 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/sys/unix"
 )
 
 // inPostgres is the engine of many machines. Updates are serialisable; reads see one moment. What collides with the changes of other nodes is run again.
@@ -95,12 +97,39 @@ func OpenPostgres(ctx context.Context, source, replica string) (*DB, error) {
 	}
 	follower, reads, err := parsePostgres(replica)
 	if err == nil {
-		db.follower, err = open(inPostgres, follower, inPostgres.view, reads)
+		db.follower, err = open(atOnce(inPostgres), follower, inPostgres.view, reads)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the replica of the catalogue at %s: %w", hostOf(replica), err), db.Close())
 	}
 	return db, nil
+}
+
+// goneAfter is for how long a machine may be silent that has something to answer, before a connection to it counts as lost. TCP by itself waits a quarter of an hour.
+const goneAfter = 30 * time.Second
+
+// dial connects to a server.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: goneAfter / 3, Interval: goneAfter / 3, Count: 2}, // for who only waits
+		Control: func(network, _ string, c syscall.RawConn) (err error) { // for who has sent something
+			if !strings.HasPrefix(network, "tcp") {
+				return nil
+			}
+			failed := c.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(goneAfter.Milliseconds()))
+			})
+			return errors.Join(failed, err)
+		},
+	}
+	return d.DialContext(ctx, network, address)
+}
+
+// atOnce is an engine for whom there is another: it is not waited for.
+func atOnce(e *engine) *engine {
+	hasty := *e
+	hasty.patience, hasty.statement = 0, 10*time.Second
+	return &hasty
 }
 
 // parsePostgres registers a connection URI with database/sql and returns the name that it has there.
@@ -130,6 +159,7 @@ func parsePostgres(source string) (name string, reads int, err error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
+	config.DialFunc = dial
 	return stdlib.RegisterConnConfig(config), reads, nil
 }
 

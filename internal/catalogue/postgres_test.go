@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/moraine-archive/moraine/internal/enginetest"
 )
 
@@ -331,14 +333,80 @@ func TestReplica(t *testing.T) {
 	if got := names(); !slices.Equal(got, []string{"follows"}) {
 		t.Errorf("with a replica: %q", got)
 	}
-	impatient := *inPostgres
-	impatient.patience = 100 * time.Millisecond
-	db.follower.engine = &impatient
 	w.Close()
 	w.cut()
-	if got := names(); !slices.Equal(got, []string{"leads"}) {
-		t.Errorf("without it: %q", got)
+	began := time.Now()
+	for range 3 {
+		if got := names(); !slices.Equal(got, []string{"leads"}) {
+			t.Errorf("without it: %q", got)
+		}
 	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("three lists without it take %s", took)
+	}
+}
+
+// TestHangingServer has a server answer no more in the middle of a change: the change does not wait for ever, nor do those behind it.
+func TestHangingServer(t *testing.T) {
+	onlyPostgres(t)
+	address := enginetest.Database(t)
+	openPostgres(t, address) // makes the tables, with patience
+	source, _, err := parsePostgres(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasty := *inPostgres
+	hasty.patience, hasty.statement = 0, 300*time.Millisecond
+	db, err := hasty.open(t.Context(), source, source, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for what, hang := range map[string]func(*Tx) error{
+		"a row": func(tx *Tx) error {
+			_, err := scalar[int64](tx, `SELECT 1 FROM pg_sleep(8)`)
+			return err
+		},
+		"rows": func(tx *Tx) error {
+			_, err := all[problem](tx, `SELECT 'x' FROM pg_sleep(8)`)
+			return err
+		},
+	} {
+		began := time.Now()
+		err := db.Update(t.Context(), hang)
+		if took := time.Since(began); err == nil || took > 5*time.Second {
+			t.Errorf("a change that waits for %s ends after %s with %v", what, took, err)
+		}
+	}
+	newVault(t, db, "goes on")
+}
+
+// TestDeadPeer holds how long a connection to a server stays whose machine is gone, and says nothing: TCP by itself has a quarter of an hour of patience.
+func TestDeadPeer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := dial(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		unanswered, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+		if err != nil || unanswered < 10_000 || unanswered > 60_000 {
+			t.Errorf("what is sent may be unanswered for %d ms, %v", unanswered, err)
+		}
+		idle, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
+		if err != nil || idle > 30 {
+			t.Errorf("a peer that says nothing is asked after %d s, %v", idle, err)
+		}
+	})
 }
 
 // column is what both engines say of a column.

@@ -94,7 +94,7 @@ func (db *DB) insist(fn func(*connection) error) error {
 		case errors.As(err, &commit), !db.engine.lost(err):
 			return err
 		}
-		if attempt >= maxAttempts && !time.Now().Before(deadline) {
+		if (attempt >= maxAttempts || db.engine.lost(err)) && !time.Now().Before(deadline) {
 			return fmt.Errorf("the catalogue stays busy: %w", err)
 		}
 		if db.engine.patience > 0 { // others are in the way: not all at the same moment again
@@ -135,7 +135,9 @@ func (c *change) run(conn *connection) (err error) {
 		}
 	}()
 	values := context.WithoutCancel(c.ctx)
-	tx := &Tx{ctx: c.ctx, brief: values, long: values}
+	long, cancel := conn.bound(values) // a server that hangs must not keep everybody waiting
+	defer cancel()
+	tx := &Tx{ctx: c.ctx, brief: values, long: long}
 	err = conn.lend(tx, c.fn)
 	return cmp.Or(err, tx.failed, c.ctx.Err())
 }
