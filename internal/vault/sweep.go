@@ -125,8 +125,16 @@ func (s *Service) TidyUp(ctx context.Context) error {
 
 // isYoung reports whether the row of a record may be on its way.
 func (s *Service) isYoung(x store.Extent) bool {
-	return x.Created.After(s.now().Add(-s.settings.LongestRequest))
+	age := s.settings.LongestRequest
+	if s.rows.Shared() {
+		age += otherClocks
+	}
+	return x.Created.After(s.now().Add(-age))
 }
+
+// otherClocks is by how much more a record of another node is spared: its clock, or that of the bucket, may be another, and what makes a record exist is still written when its request was
+// given up.
+const otherClocks = time.Hour
 
 // fate decides what becomes of a record: it is needed (Move), kept for a while (Carry), needed by nobody (Drop), or nobody can say (Wait).
 func (s *Service) fate(ctx context.Context, x store.Extent) (store.Fate, error) {
