@@ -33,6 +33,12 @@ func FirstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config
 		return "", err
 	}
 	if accounts > 0 {
+		if err := rows.Update(ctx, func(tx *catalogue.Tx) error {
+			_, err := secretKey(tx, disk, c) // again: another node that starts now may have made its own
+			return err
+		}); err != nil {
+			return "", err
+		}
 		f, err := disk.Open(c.CredentialsPath())
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", nil
@@ -52,11 +58,11 @@ func FirstAccount(ctx context.Context, rows *catalogue.DB, disk vfs.FS, c config
 		return "", fmt.Errorf("write the credentials: %w", err)
 	}
 	err = rows.Update(ctx, func(tx *catalogue.Tx) error {
-		if accounts, err = tx.CountAccounts(); err != nil || accounts > 0 {
+		secrets, err := secretKey(tx, disk, c) // again
+		if err != nil {
 			return err
 		}
-		secrets, err := secretKey(tx, disk, c) // again: another node that starts now may have made its own
-		if err != nil {
+		if accounts, err = tx.CountAccounts(); err != nil || accounts > 0 {
 			return err
 		}
 		return insertAccount(tx, firstName, key, secrets, now)

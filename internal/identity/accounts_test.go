@@ -2,13 +2,17 @@ package identity_test
 
 import (
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/moraine-archive/moraine/internal/catalogue"
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/daemon"
+	"github.com/moraine-archive/moraine/internal/identity"
 	"github.com/moraine-archive/moraine/internal/moraintest"
+	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
 // TestConfiguredKey changes the root key in the configuration: the one before is worth nothing from then on, one that a command has made stays.
@@ -44,5 +48,30 @@ func TestConfiguredKey(t *testing.T) {
 	_, err := daemon.Open(t.Context(), c, slog.New(slog.DiscardHandler), time.Now)
 	if err == nil || !strings.Contains(err.Error(), "belongs to the account "+other.Account) {
 		t.Errorf("a start with the key of another account gives %v", err)
+	}
+}
+
+// TestTwoFirstNodes has two nodes start over a new catalogue at the same moment, each with a key of its own for the secrets: the one whose key does not open the first secret does not go on.
+func TestTwoFirstNodes(t *testing.T) {
+	rows, err := catalogue.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "catalogue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	nodes := []config.Config{{Data: t.TempDir()}, {Data: t.TempDir()}}
+	for _, c := range nodes {
+		err := rows.Update(t.Context(), func(tx *catalogue.Tx) error {
+			_, err := identity.OpenSecrets(tx, vfs.OS(), c, time.Now())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := identity.FirstAccount(t.Context(), rows, vfs.OS(), nodes[0], time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := identity.FirstAccount(t.Context(), rows, vfs.OS(), nodes[1], time.Now()); err == nil || !strings.Contains(err.Error(), "is another than that") {
+		t.Errorf("the second node goes on: %v", err)
 	}
 }
