@@ -26,7 +26,10 @@ type finder func(*catalogue.Tx) (store.Place, error)
 func (s *Service) find(ctx context.Context, at store.Place, again finder, use func(store.Place) error) error {
 	for {
 		err := use(at)
-		if !fault.Is(err, fault.NotFound) {
+		switch {
+		case fault.Is(err, fault.Invalid): // in the middle of a move, on a server that was not told of one of the stores
+			return fault.Wrap(fault.Internal, err, "bytes are in a store that this server does not have: look at --store and --old-store")
+		case !fault.Is(err, fault.NotFound):
 			return err
 		}
 		before := at

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/catalogue"
+	"github.com/moraine-archive/moraine/internal/fault"
 	"github.com/moraine-archive/moraine/internal/notify"
 )
 
@@ -55,4 +56,20 @@ func TestAfterTheMove(t *testing.T) {
 	if after := o.kinds(t); after != before {
 		t.Errorf("the store has %s, and had %s", after, before)
 	}
+}
+
+// TestPlaceOfAnotherStore reads an archive that is in a store which this server was not told of, in the middle of a move: that is no mistake of the client, and its answer names no place.
+func TestPlaceOfAnotherStore(t *testing.T) {
+	h := newHouse(t, onDisk, Defaults())
+	id := h.archive(t, []byte("x"))
+	job := h.job(t, id)
+	check(t, h.rows.Update(t.Context(), func(tx *catalogue.Tx) error {
+		w, err := tx.WhereArchive(id)
+		check(t, err)
+		return tx.MoveArchive(id, w.Place, "0000018df458bddb-0001-5a015a025a035a045a055a06:0")
+	}))
+	o, err := h.GetJobOutput(t.Context(), h.ref, job)
+	check(t, err)
+	_, err = o.Open(t.Context(), 0, 0)
+	wantFault(t, "an archive in another store", err, fault.Internal)
 }
