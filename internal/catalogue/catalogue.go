@@ -54,6 +54,12 @@ func (db *DB) Close() error {
 	return err
 }
 
+// Hurry is for a process that is to end: from now on an engine that is away is not waited for.
+func (db *DB) Hurry() {
+	db.writer.hasty.Store(true)
+	db.reader.hasty.Store(true)
+}
+
 // View runs fn on an unchanging snapshot.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error { return db.reader.view(ctx, fn) }
 

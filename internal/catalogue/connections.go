@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type connections struct {
 	db     *sql.DB
 	start  string        // the statement that begins a transaction
 	limit  chan struct{} // holds a token for each connection that is in use
+	hasty  atomic.Bool   // an engine that is away is not waited for
 
 	mu     sync.Mutex
 	idle   []*connection // guarded by mu; the last was used last, so that its pages are in memory
@@ -52,7 +54,7 @@ func (p *connections) begin(ctx context.Context) (*connection, error) {
 // started returns a connection with a transaction that has begun. A connection that was lost since it was used last is no failure, and an engine that
 // is away is waited for, as long as its patience has it.
 func (p *connections) started(ctx context.Context) (*connection, error) {
-	deadline := time.Now().Add(p.engine.patience)
+	begun := time.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		c, used, err := p.take(ctx)
 		if err == nil {
@@ -71,7 +73,7 @@ func (p *connections) started(ctx context.Context) (*connection, error) {
 		}
 		if used {
 			wait = 0 // there may be more of those that were lost; a new one tells
-		} else if time.Now().Add(wait).After(deadline) {
+		} else if time.Since(begun)+wait > p.patience() {
 			return nil, err
 		}
 		select {
@@ -81,6 +83,14 @@ func (p *connections) started(ctx context.Context) (*connection, error) {
 		}
 		wait = max(wait, 10*time.Millisecond)
 	}
+}
+
+// patience is how long an engine that is away is waited for.
+func (p *connections) patience() time.Duration {
+	if p.hasty.Load() {
+		return 0
+	}
+	return p.engine.patience
 }
 
 // end rolls back the transaction if it is not committed, and gives the connection back.
@@ -272,7 +282,9 @@ func (c *connection) lend(tx *Tx, fn func(*Tx) error) error {
 func (c *connection) close() error {
 	var err error
 	for _, s := range c.prepared {
-		err = errors.Join(err, s.Close())
+		if failed := s.Close(); !c.engine.lost(failed) { // what is lost is closed
+			err = errors.Join(err, failed)
+		}
 	}
 	bad := c.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that database/sql does not keep it
 	if !errors.Is(bad, driver.ErrBadConn) {

@@ -34,7 +34,7 @@ var inPostgres = &engine{ // read only
 	lock:      `SELECT pg_advisory_lock(7310579622541516645)`, // a number of our own
 	unlock:    `SELECT pg_advisory_unlock(7310579622541516645)`,
 	patience:  20 * time.Second,
-	statement: 2 * time.Minute,
+	statement: 30 * time.Second,
 }
 
 var postgresTypes = strings.NewReplacer(" TEXT ", ` TEXT COLLATE "C" `, " BLOB ", " BYTEA ") // read only

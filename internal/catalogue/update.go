@@ -83,7 +83,7 @@ func (e *commitError) Unwrap() error { return e.err }
 
 // insist runs fn in a transaction and commits it: again while the engine asks for that, and while it is away, as long as it is sure that nothing has happened.
 func (db *DB) insist(fn func(*connection) error) error {
-	deadline := time.Now().Add(db.engine.patience)
+	begun := time.Now()
 	for attempt := 1; ; attempt++ {
 		err := db.attempt(fn)
 		var commit *commitError
@@ -94,7 +94,7 @@ func (db *DB) insist(fn func(*connection) error) error {
 		case errors.As(err, &commit), !db.engine.lost(err):
 			return err
 		}
-		if (attempt >= maxAttempts || db.engine.lost(err)) && !time.Now().Before(deadline) {
+		if (attempt >= maxAttempts || db.engine.lost(err)) && time.Since(begun) >= db.writer.patience() {
 			return fmt.Errorf("the catalogue stays busy: %w", err)
 		}
 		if db.engine.patience > 0 { // others are in the way: not all at the same moment again
@@ -240,10 +240,10 @@ func (c *connection) noteCommit(node, token string) error {
 
 // lastCommit returns what the last transaction of this node has noted. It changes the row, and so waits for a commit that is still under way in the server.
 func (db *DB) lastCommit() (token string, err error) {
-	deadline := time.Now().Add(db.engine.patience)
+	begun := time.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		token, err = db.askLastCommit()
-		if err == nil || !db.engine.lost(err) && !db.engine.again(err) || time.Now().After(deadline) {
+		if err == nil || !db.engine.lost(err) && !db.engine.again(err) || time.Since(begun) > db.writer.patience() {
 			return token, noRow(err)
 		}
 		time.Sleep(wait)

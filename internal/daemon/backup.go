@@ -59,6 +59,18 @@ func sumOf(r io.ReadCloser) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, r.Close())
 }
 
+// scheduledBackup is backup, unless another node has made one meanwhile.
+func (s *stores) scheduledBackup(ctx context.Context) error {
+	if s.rows.Shared() {
+		list, err := s.medium.copies(ctx)
+		if err != nil || len(list) > 0 && s.now().Sub(list[0].At) < s.config.BackupInterval/2 {
+			return err
+		}
+	}
+	_, err := s.backup(ctx)
+	return err
+}
+
 // backup writes a copy of the catalogue, and removes those that are too many.
 func (s *stores) backup(ctx context.Context) (b Backup, err error) {
 	s.copying.Lock()
@@ -68,7 +80,7 @@ func (s *stores) backup(ctx context.Context) (b Backup, err error) {
 		return err
 	})
 	if err == nil {
-		err = s.prune(ctx)
+		err = s.prune(ctx, b)
 	}
 	return b, err
 }
@@ -116,13 +128,16 @@ func syncFile(disk vfs.FS, path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// prune removes the oldest copies.
-func (s *stores) prune(ctx context.Context) error {
+// prune removes the oldest copies, but for one that was just made: the clock of this node may be behind that of others.
+func (s *stores) prune(ctx context.Context, made Backup) error {
 	list, err := s.medium.copies(ctx)
 	if err != nil {
 		return err
 	}
 	for _, b := range list[min(len(list), s.config.BackupKeep):] {
+		if b.Path == made.Path {
+			continue
+		}
 		if err := s.medium.remove(ctx, b); err != nil {
 			return err
 		}

@@ -109,10 +109,7 @@ func (d *Daemon) newWorker(ctx context.Context) (*worker.Worker, error) {
 		Service: d.service, Now: d.now, Log: d.log, SweepInterval: d.config.SweepInterval,
 		CompactInterval: d.config.CompactInterval, CompactPace: pace(d.config.CompactRate),
 		ScrubInterval: d.config.ScrubInterval, ScrubPace: pace(d.config.ScrubRate),
-		BackupInterval: d.config.BackupInterval, Backup: func(ctx context.Context) error {
-			_, err := d.backup(ctx)
-			return err
-		},
+		BackupInterval: d.config.BackupInterval, Backup: d.scheduledBackup,
 	}
 	if len(copies) > 0 {
 		w.LastBackup = copies[0].At
@@ -211,6 +208,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	d.ready.Store(false)
+	d.rows.Hurry()
 	err = errors.Join(err, d.drain())
 	stop()
 	<-worked
@@ -220,11 +218,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 // leave saves what the next start goes by. A catalogue that was moved meanwhile has it elsewhere.
 func (d *Daemon) leave(ctx context.Context) error {
 	err := d.service.KeepTime(ctx)
-	if err == nil && d.config.BackupInterval > 0 {
-		err = d.lastBackup(ctx)
-	}
-	if errors.Is(err, catalogue.ErrMoved) {
+	switch {
+	case errors.Is(err, catalogue.ErrMoved):
 		return nil
+	case err != nil && d.rows.Shared(): // others save it
+		d.log.Warn("the time that locks go by could not be saved", "error", err)
+		return nil
+	case err == nil && d.config.BackupInterval > 0:
+		err = d.lastBackup(ctx)
 	}
 	return err
 }

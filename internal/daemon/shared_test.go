@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,32 @@ func TestTasksOnSharedEngines(t *testing.T) {
 			s.Stop(t)
 		})
 	}
+}
+
+// TestReady holds that a node which its database does not answer says that it is not ready, and is again when it does; and that it stops in time meanwhile.
+func TestReady(t *testing.T) {
+	database := enginetest.NewPostgres(t)
+	s := moraintest.Start(t, func(c *config.Config) { c.Catalogue = database.Database(t) })
+	ready := func() int {
+		res, err := http.Get(s.AdminEndpoint + "/health/ready")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if got := ready(); got != 200 {
+		t.Errorf("ready: %d", got)
+	}
+	database.Stop(t, "immediate")
+	if got := ready(); got != 503 {
+		t.Errorf("without a database: %d", got)
+	}
+	database.Start(t)
+	moraintest.Eventually(t, "the node to be ready again", func() bool { return ready() == 200 })
+	database.Stop(t, "immediate")
+	s.Stop(t)
+	database.Start(t) // the cleanup stops it
 }
 
 func hashOf(b []byte) string {

@@ -27,6 +27,7 @@ import (
 type bucket struct {
 	client   *s3.Client
 	name     string
+	patient  s3.HTTPClient // waits longer for an answer
 	prefix   string        // ends with a slash, or is empty
 	endpoint string        // as people name it
 	longest  time.Duration // wait before something is tried again
@@ -36,19 +37,18 @@ type bucket struct {
 const (
 	attempts     = 5                // of a request; the SDK waits longer before each
 	longestWait  = 5 * time.Second  // between two of them
-	longestReply = 10 * time.Minute // until an answer begins: a server may copy GiBs to complete an upload
+	longestReply = time.Minute      // until an answer begins
+	longestJoin  = 10 * time.Minute // likewise, to the completion of an upload: a server may copy GiBs
 	longestStall = time.Minute      // between two bytes of a body
 	connections  = 256              // that are kept open
 	defaultPlace = "us-east-1"      // region, when nobody names one
 )
 
 func openBucket(ctx context.Context, o Options) (*bucket, error) {
-	load := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = longestReply
-			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
-		})),
-	}
+	load := []func(*config.LoadOptions) error{config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = longestReply
+		t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+	}))}
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
 	}
@@ -76,7 +76,11 @@ func openBucket(ctx context.Context, o Options) (*bucket, error) {
 			r.MaxAttempts, r.MaxBackoff = attempts, longest
 		})
 	})
-	b := &bucket{client: client, name: o.Bucket, prefix: strings.Trim(o.Prefix, "/"), endpoint: cmp.Or(o.Endpoint, "AWS, region "+c.Region), longest: longest}
+	patient := client.Options().HTTPClient
+	if c, ok := patient.(*awshttp.BuildableClient); ok {
+		patient = c.WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = longestJoin })
+	}
+	b := &bucket{client: client, patient: patient, name: o.Bucket, prefix: strings.Trim(o.Prefix, "/"), endpoint: cmp.Or(o.Endpoint, "AWS, region "+c.Region), longest: longest}
 	if b.prefix != "" {
 		b.prefix += "/"
 	}

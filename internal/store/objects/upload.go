@@ -184,7 +184,7 @@ func (b *bucket) sendPart(ctx context.Context, key, id string, number int32, bod
 func (b *bucket) complete(ctx context.Context, key, id string, parts []types.CompletedPart) error {
 	_, err := b.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &b.name, Key: b.key(key), UploadId: &id, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-	})
+	}, func(o *s3.Options) { o.HTTPClient = b.patient })
 	return b.failed("complete", key, err)
 }
 
