@@ -18,6 +18,8 @@ type engine struct {
 	view   string // the same for one that reads
 	// again reports whether a transaction did not happen because of what others did at that moment, and is to be run again.
 	again func(error) bool
+	// dooms says that after a conflict nothing else in the transaction can be committed.
+	dooms bool
 	// lost reports whether the connection to the engine is gone, or could not be had.
 	lost func(error) bool
 	// harmless reports whether a transaction is still of use after an error of a statement.

@@ -23,6 +23,7 @@ var inPostgres = &engine{ // read only
 	change: `BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE`, view: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`,
 	again:    postgresCode("40001", "40P01", "55P03"), // serialization_failure, deadlock_detected, lock_not_available
 	harmless: func(error) bool { return false },
+	dooms:    true,
 	lost:     postgresLost,
 	ddl:      func(text string) string { return postgresTypes.Replace(text) },
 	within: func(conn any) bool {

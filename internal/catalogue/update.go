@@ -50,13 +50,18 @@ func (db *DB) commit(changes []*change) {
 	}
 }
 
-// together runs changes in one transaction, each in a savepoint. It returns those that have not happened and are to run by themselves: one that
-// was in conflict, or all of them if it was not a single one that failed, or the whole transaction went with it.
+// together runs changes in one transaction, each in a savepoint; some times again, where a conflict of one dooms all of it. It returns those that have not happened and are to run by
+// themselves: one that was in conflict, or all of them if it was not a single one that failed, or the whole transaction went with it.
 func (db *DB) together(changes []*change) (rest []*change) {
+	attempts := 0
 	err := db.insist(func(conn *connection) error {
+		attempts++
 		for _, c := range changes {
 			if err := c.runInSavepoint(conn); err != nil {
 				return err
+			}
+			if db.engine.dooms && db.engine.again(c.err) && attempts < maxAttempts {
+				return c.err
 			}
 		}
 		return nil
