@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -145,7 +146,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := enoughSpace(o); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(o.dir, "moraine-bench-")
+	at, err := filepath.Abs(o.dir) // the programs that are started have other working directories
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(at, "moraine-bench-")
 	if err != nil {
 		return err
 	}
