@@ -29,22 +29,6 @@ type DB struct {
 	commitFault atomic.Pointer[func() CommitFault] // of FailCommits
 }
 
-// patiently runs fn again while the engine says that it is busy. Others that open a new catalogue at the same moment are waited for by
-// SQLite's busy_timeout, but not while they change its journal mode, which is short.
-func patiently(ctx context.Context, e *engine, fn func() error) error {
-	for wait := time.Millisecond; ; wait *= 2 {
-		err := fn()
-		if !e.again(err) || wait > time.Second {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(wait):
-		}
-	}
-}
-
 // Close closes the catalogue.
 func (db *DB) Close() error {
 	err := errors.Join(db.reader.close(), db.writer.close())

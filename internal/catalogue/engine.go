@@ -3,8 +3,7 @@ package catalogue
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
-	"strings"
+	"errors"
 	"time"
 
 	"github.com/moraine-archive/moraine/internal/group"
@@ -59,15 +58,20 @@ func (e *engine) open(ctx context.Context, writes, reads string, limit int) (*DB
 	return db, nil
 }
 
-// Open opens the catalogue that a text names: sqlite:PATH or postgres://... (Open of package catalogue's engines say more).
-func Open(ctx context.Context, source string) (*DB, error) {
-	if path, ok := strings.CutPrefix(source, "sqlite:"); ok {
-		return OpenSQLite(ctx, path)
+// patiently runs fn again while the engine says that it is busy. Others that open a new catalogue at the same moment are waited for by
+// SQLite's busy_timeout, but not while they change its journal mode, which is short.
+func patiently(ctx context.Context, e *engine, fn func() error) error {
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := fn()
+		if !e.again(err) || wait > time.Second {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(wait):
+		}
 	}
-	if IsPostgres(source) {
-		return OpenPostgres(ctx, source, "")
-	}
-	return nil, fmt.Errorf("the catalogue %q is neither sqlite:PATH nor postgres://...", source)
 }
 
 // ShareCommits sets how many changes share a commit at most, in place of largestGroup. It is for the start, before anything is changed.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,7 +26,7 @@ var inPostgres = &engine{ // read only
 	harmless: func(error) bool { return false },
 	dooms:    true,
 	lost:     postgresLost,
-	ddl:      func(text string) string { return postgresTypes.Replace(text) },
+	ddl:      postgresTypes.Replace,
 	within: func(conn any) bool {
 		c, ok := conn.(*stdlib.Conn)
 		return ok && c.Conn().PgConn().TxStatus() == 'T' // a commit of one that has failed rolls back and says that all is well
@@ -44,15 +45,7 @@ var postgresTypes = strings.NewReplacer(" TEXT ", ` TEXT COLLATE "C" `, " BLOB "
 func postgresCode(codes ...string) func(error) bool {
 	return func(err error) bool {
 		var e *pgconn.PgError
-		if !errors.As(err, &e) {
-			return false
-		}
-		for _, code := range codes {
-			if e.Code == code {
-				return true
-			}
-		}
-		return false
+		return errors.As(err, &e) && slices.Contains(codes, e.Code)
 	}
 }
 
@@ -63,12 +56,7 @@ var postgresAway = []string{"08", "57P01", "57P02", "57P03", "53300", "25006"} /
 func postgresLost(err error) bool {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
-		for _, code := range postgresAway {
-			if strings.HasPrefix(e.Code, code) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(postgresAway, func(code string) bool { return strings.HasPrefix(e.Code, code) })
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

@@ -26,8 +26,11 @@ type Transferred struct {
 	Check bool  // they are read again to be compared
 }
 
-// transferring is the counter whose presence says that a catalogue is half a copy.
-const transferring = "transfer"
+// Counters whose presence says something of a catalogue.
+const (
+	transferring = "transfer" // it is half a copy
+	moved        = "moved"    // it was moved elsewhere
+)
 
 // Transfer copies all rows of a catalogue, as they are at one moment, to another, which is new or was left by a transfer that did not end. Every row is read again and
 // compared. It returns the number of rows. While it runs, nobody should use the other.
@@ -60,9 +63,6 @@ func Move(ctx context.Context, from, to *DB, progress func(Transferred)) (rows i
 	return rows, to.Update(ctx, endTransfer)
 }
 
-// moved is the counter whose presence says that a catalogue was moved elsewhere.
-const moved = "moved"
-
 // ErrMoved says that a catalogue takes no more changes.
 var ErrMoved = errors.New("the catalogue was moved to PostgreSQL and takes no more changes: start the server with the --catalogue that it was moved to") // read only
 
@@ -72,7 +72,7 @@ func (db *DB) unlessMoved(fn func(*Tx) error) func(*Tx) error {
 		return fn
 	}
 	return func(tx *Tx) error {
-		gone, err := tx.hasMoved()
+		gone, err := tx.isMarked(moved)
 		if err == nil && gone {
 			err = ErrMoved
 		}
@@ -86,10 +86,6 @@ func (db *DB) unlessMoved(fn func(*Tx) error) func(*Tx) error {
 // StillHere is ErrMoved if the catalogue was moved: what it says is old from then on.
 func (db *DB) StillHere(ctx context.Context) error {
 	return db.View(ctx, db.unlessMoved(func(*Tx) error { return nil }))
-}
-
-func (tx *Tx) hasMoved() (bool, error) {
-	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM counters WHERE name = $1)`, moved)
 }
 
 // transfer copies all rows that a transaction sees, and compares them.
@@ -126,7 +122,7 @@ func transfer(ctx context.Context, from *Tx, to *DB, progress func(Transferred))
 
 // beginTransfer makes a catalogue one that is half a copy. One that is in use is refused.
 func beginTransfer(tx *Tx) error {
-	half, err := scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM counters WHERE name = $1)`, transferring)
+	half, err := tx.HalfCopied()
 	if err != nil {
 		return err
 	}
@@ -135,10 +131,10 @@ func beginTransfer(tx *Tx) error {
 		return err
 	}
 	if used && !half {
-		return fmt.Errorf("the catalogue to copy to is in use: it has accounts or vaults of its own. Give an empty database")
+		return errors.New("the catalogue to copy to is in use: it has accounts or vaults of its own. Give an empty database")
 	}
-	for i := len(tables) - 1; i >= 0; i-- {
-		if err := tx.exec(`DELETE FROM ` + tables[i]); err != nil {
+	for _, table := range slices.Backward(tables) {
+		if err := tx.exec(`DELETE FROM ` + table); err != nil {
 			return err
 		}
 	}
@@ -148,8 +144,10 @@ func beginTransfer(tx *Tx) error {
 func endTransfer(tx *Tx) error { return tx.exec(`DELETE FROM counters WHERE name = $1`, transferring) }
 
 // HalfCopied reports whether a catalogue was left by a transfer that did not end.
-func (tx *Tx) HalfCopied() (bool, error) {
-	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM counters WHERE name = $1)`, transferring)
+func (tx *Tx) HalfCopied() (bool, error) { return tx.isMarked(transferring) }
+
+func (tx *Tx) isMarked(counter string) (bool, error) {
+	return scalar[bool](tx, `SELECT EXISTS (SELECT 1 FROM counters WHERE name = $1)`, counter)
 }
 
 // sum is what is compared of a table: how many rows, and all of them, in any order.
