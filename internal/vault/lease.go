@@ -16,6 +16,15 @@ var ErrElsewhere = errors.New("another node does this at the moment")
 // errLeaseLost ends what a node does after its lease: it did not renew it in time, and another node may do the same by now.
 var errLeaseLost = errors.New("the lease was lost: another node goes on")
 
+// What has a lease, beside each inventory.
+const (
+	leaseMoving   = "moving" // sweeps, compactions and migrations of the store: what moves or removes records
+	leaseScrub    = "scrub"
+	leaseReleases = "releases"
+	leaseNotices  = "notices"
+	leaseBackup   = "backup"
+)
+
 // leaseTime is after what time another node takes over from one that died, at most; leaseRenewal how often a lease is renewed.
 const (
 	leaseTime    = 30 * time.Second
@@ -59,18 +68,18 @@ func (s *Service) leased(ctx context.Context, name string, fn func(context.Conte
 	}
 	end(nil)
 	<-renewed
-	return errors.Join(err, s.giveBack(ctx, l))
+	s.giveBack(ctx, l)
+	return err
 }
 
 // giveBack lets another node take the lease at once. If that does not work, it runs out.
-func (s *Service) giveBack(ctx context.Context, l *lease) error {
+func (s *Service) giveBack(ctx context.Context, l *lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseRenewal)
 	defer cancel()
 	err := s.rows.Update(ctx, func(tx *catalogue.Tx) error { return tx.EndLease(l.name, l.holder) })
 	if err != nil {
 		s.log.Warn("a lease could not be given back; it runs out by itself", "lease", l.name, "error", err)
 	}
-	return nil
 }
 
 // renew renews a lease until the context ends. When that was not possible for too long, it ends the context.
@@ -118,12 +127,3 @@ func (l *lease) unlessLost(held bool, err error) error {
 	}
 	return err
 }
-
-// What is leased.
-const (
-	leaseMoving   = "moving" // sweeps and compactions
-	leaseScrub    = "scrub"
-	leaseReleases = "releases"
-	leaseNotices  = "notices"
-	leaseBackup   = "backup"
-)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"golang.org/x/sync/errgroup"
 
@@ -122,7 +123,7 @@ func (mv *migration) flush(ctx context.Context) error {
 	for i, m := range mv.batch {
 		if outcome[i] == nil {
 			copied = append(copied, m)
-		} else if err := mv.left(mv.from[i], outcome[i]); err != nil {
+		} else if err := mv.left(ctx, mv.from[i], outcome[i]); err != nil {
 			return err
 		}
 	}
@@ -143,7 +144,7 @@ func (mv *migration) flush(ctx context.Context) error {
 }
 
 // left notes a record that could not be copied.
-func (mv *migration) left(x store.Extent, problem error) error {
+func (mv *migration) left(ctx context.Context, x store.Extent, problem error) error {
 	if errors.Is(problem, store.ErrCold) {
 		mv.done.Cold++
 		return nil
@@ -153,7 +154,7 @@ func (mv *migration) left(x store.Extent, problem error) error {
 		return nil
 	}
 	mv.done.Damaged++
-	findings, err := mv.s.findingsOf(context.Background(), store.Damage{Place: x.Place, Label: x.Label, Err: problem})
+	findings, err := mv.s.findingsOf(ctx, store.Damage{Place: x.Place, Label: x.Label, Err: problem})
 	for _, f := range findings {
 		if err == nil {
 			err = mv.Report(f)
@@ -192,7 +193,7 @@ func (mv *migration) copyRecord(ctx context.Context, x store.Extent) (store.Exte
 // paced is a reader that reads at a pace.
 type paced struct {
 	ctx  context.Context
-	r    interface{ Read([]byte) (int, error) }
+	r    io.Reader
 	pace func(context.Context, int) error
 }
 
