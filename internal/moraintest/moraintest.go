@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +76,7 @@ func SharedEngines(t testing.TB) func(*config.Config) {
 	return func(c *config.Config) { c.Catalogue, c.Store = database, b.URL() }
 }
 
-// sharedEngines in the environment has servers keep their rows in PostgreSQL and their bytes in a bucket; its value is of no account.
+// sharedEngines in the environment has servers keep their rows in PostgreSQL and their bytes in a bucket, as `make cluster` does; its value is of no account.
 const sharedEngines = "MORAINE_TEST_SHARED_ENGINES"
 
 // OnSharedEngines reports whether servers keep their rows in PostgreSQL and their bytes in a bucket.
@@ -88,23 +87,6 @@ func OnlyEmbedded(t testing.TB, why string) {
 	t.Helper()
 	if OnSharedEngines() {
 		t.Skip("not for PostgreSQL and S3: " + why)
-	}
-}
-
-// AgainOnSharedEngines runs all tests of the package again, with servers that keep their rows in PostgreSQL and their bytes in a bucket.
-func AgainOnSharedEngines(t *testing.T) {
-	t.Helper()
-	if OnSharedEngines() {
-		return // this is that run
-	}
-	enginetest.Database(t) // or the reason why not
-	enginetest.S3(t)
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v="+fmt.Sprint(testing.Verbose()), "-test.timeout=20m")
-	cmd.Env = append(os.Environ(), sharedEngines+"=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("on PostgreSQL and S3: %v\n%s", err, out)
-	} else if testing.Verbose() {
-		t.Logf("%s", out)
 	}
 }
 
