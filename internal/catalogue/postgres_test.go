@@ -2,11 +2,15 @@ package catalogue
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -484,5 +488,39 @@ func TestLostIsTold(t *testing.T) {
 		if got := postgresLost(err); got != want {
 			t.Errorf("%v: %t", err, got)
 		}
+	}
+}
+
+// TestTLS holds that a catalogue is reached through TLS, that the certificate is verified, and that a server without TLS is refused when that is asked for.
+func TestTLS(t *testing.T) {
+	onlyPostgres(t)
+	server := httptest.NewTLSServer(nil) // whose certificate is for 127.0.0.1
+	defer server.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	root := filepath.Join(t.TempDir(), "root.crt")
+	if err := os.WriteFile(root, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := enginetest.NewPostgres(t)
+	source := strings.Replace(p.Database(t), "sslmode=disable", "sslmode=verify-full&sslrootcert="+root, 1)
+	if _, err := OpenPostgres(t.Context(), source, ""); err == nil || !strings.Contains(err.Error(), "TLS") {
+		t.Errorf("of a server without TLS: %v", err)
+	}
+	p.UseTLS(t, certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	db := openPostgres(t, source)
+	encrypted := false
+	view(t, db, func(tx *Tx) (err error) {
+		encrypted, err = scalar[bool](tx, `SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()`)
+		return err
+	})
+	if !encrypted {
+		t.Error("the connection is not encrypted")
+	}
+	if _, err := OpenPostgres(t.Context(), strings.Replace(source, "sslrootcert="+root, "", 1), ""); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("of a server whose certificate nobody has signed: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -71,6 +72,31 @@ func (p *Postgres) Database(t testing.TB) string {
 
 func (p *Postgres) uri(database string) string {
 	return fmt.Sprintf("postgres://moraine@127.0.0.1:%d/%s?sslmode=disable", p.Port, database)
+}
+
+// UseTLS starts the server again, with a certificate and its key in PEM.
+func (p *Postgres) UseTLS(t testing.TB, certificate, key []byte) {
+	t.Helper()
+	p.Stop(t, "fast")
+	owner, err := os.Stat(p.data())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"server.crt": certificate, "server.key": key} {
+		path := filepath.Join(p.data(), name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := owner.Sys().(*syscall.Stat_t); ok && os.Getuid() == 0 {
+			if err := os.Chown(path, int(s.Uid), int(s.Gid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := p.configure([]string{"ssl = on"}); err != nil {
+		t.Fatal(err)
+	}
+	p.Start(t)
 }
 
 // Stop stops the server: fast, immediate (as if it were killed) or smart.
