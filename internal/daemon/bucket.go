@@ -41,21 +41,20 @@ type bucket struct {
 const copiesPrefix = "catalogue/"
 
 func (b bucket) read(ctx context.Context, name string) ([]byte, error) {
-	return b.objects.ReadObject(ctx, name)
+	return b.objects.ReadFile(ctx, name)
 }
 
 func (b bucket) create(ctx context.Context, name string, text []byte) error {
-	return b.objects.CreateObject(ctx, name, text)
+	return b.objects.CreateFile(ctx, name, text)
 }
 
 func (b bucket) copies(ctx context.Context) ([]Backup, error) {
-	files, err := b.objects.ListObjects(ctx, copiesPrefix)
+	names, err := b.objects.ListFiles(ctx, copiesPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("list the copies of the catalogue: %w", err)
 	}
-	var names []string
-	for _, f := range files {
-		names = append(names, strings.TrimPrefix(f.Name, copiesPrefix))
+	for i := range names {
+		names[i] = strings.TrimPrefix(names[i], copiesPrefix)
 	}
 	return backupsNamed(names, func(name string) string { return copiesPrefix + name }), nil
 }
@@ -80,9 +79,9 @@ func (b bucket) keep(ctx context.Context, name string) (string, error) {
 }
 
 func (b bucket) open(ctx context.Context, copied Backup) (io.ReadCloser, int64, error) {
-	return b.objects.OpenObject(ctx, copied.Path)
+	return b.objects.OpenFile(ctx, copied.Path)
 }
 
 func (b bucket) remove(ctx context.Context, copied Backup) error {
-	return b.objects.DeleteObject(ctx, copied.Path)
+	return b.objects.DeleteFile(ctx, copied.Path)
 }

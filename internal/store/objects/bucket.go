@@ -35,13 +35,13 @@ type bucket struct {
 
 // Figures of speaking to a server.
 const (
-	attempts     = 5                // of a request; the SDK waits longer before each
-	longestWait  = 5 * time.Second  // between two of them
-	longestReply = time.Minute      // until an answer begins
-	longestJoin  = 10 * time.Minute // likewise, to the completion of an upload: a server may copy GiBs
-	longestStall = time.Minute      // between two bytes of a body
-	connections  = 256              // that are kept open
-	defaultPlace = "us-east-1"      // region, when nobody names one
+	attempts      = 5                // of a request; the SDK waits longer before each
+	longestWait   = 5 * time.Second  // between two of them
+	longestReply  = time.Minute      // until an answer begins
+	longestJoin   = 10 * time.Minute // likewise, to the completion of an upload: a server may copy GiBs
+	longestStall  = time.Minute      // between two bytes of a body
+	connections   = 256              // that are kept open
+	defaultRegion = "us-east-1"      // when nobody names one
 )
 
 func openBucket(ctx context.Context, o Options) (*bucket, error) {
@@ -60,7 +60,7 @@ func openBucket(ctx context.Context, o Options) (*bucket, error) {
 		return nil, fmt.Errorf("the AWS configuration: %w", err)
 	}
 	if c.Region == "" {
-		c.Region = defaultPlace
+		c.Region = defaultRegion
 	}
 	longest := cmp.Or(o.longestWait, longestWait)
 	client := s3.NewFromConfig(c, func(s *s3.Options) {
@@ -168,7 +168,6 @@ func (b *bucket) delete(ctx context.Context, key string) error {
 // head is what is known of an object without its bytes.
 type head struct {
 	size     int64
-	modified time.Time
 	class    string
 	restore  string // x-amz-restore
 	archived bool   // the server has moved it, by itself, to where it cannot be read at once
@@ -183,7 +182,7 @@ func (b *bucket) head(ctx context.Context, key string) (head, error) {
 	if err != nil {
 		return head{}, b.failed("ask for", key, err)
 	}
-	return head{aws.ToInt64(out.ContentLength), aws.ToTime(out.LastModified), string(out.StorageClass), aws.ToString(out.Restore), out.ArchiveStatus != ""}, nil
+	return head{aws.ToInt64(out.ContentLength), string(out.StorageClass), aws.ToString(out.Restore), out.ArchiveStatus != ""}, nil
 }
 
 // missing makes sure that it is the object that is missing, and not the bucket: the answer to HEAD has no body that could say so. A bucket that is

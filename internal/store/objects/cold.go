@@ -39,7 +39,7 @@ func (s *Store) readable(h head) bool {
 }
 
 // classOfCopies is the class for what is moved out of an object: where that was cold, the copies are too.
-func (s *Store) classOfCopies(h head) string {
+func (h head) classOfCopies() string {
 	if h.class == "" || h.class == string(types.ObjectStorageClassStandard) {
 		return ""
 	}

@@ -126,7 +126,7 @@ func (mv *mover) open(needed []needs) (bool, error) {
 		return false, nil
 	}
 	if err == nil {
-		mv.class = mv.s.classOfCopies(h)
+		mv.class = h.classOfCopies()
 		mv.data, err = mv.s.openData(mv.ctx, mv.name, mv.meta, 0, mv.meta.size)
 	}
 	switch {

@@ -233,7 +233,7 @@ func TestBucketVanishes(t *testing.T) {
 	_, errs["Stat"] = s.Stat(t.Context(), x.Place)
 	_, errs["Open"] = s.Open(t.Context(), x.Place, 0, 1)
 	_, errs["Volumes"] = s.Volumes(t.Context())
-	_, errs["ReadObject"] = s.ReadObject(t.Context(), "identity")
+	_, errs["ReadFile"] = s.ReadFile(t.Context(), "identity")
 	for what, err := range errs {
 		if err == nil || fault.KindOf(err) != fault.Internal || errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v of kind %d", what, err, fault.KindOf(err))

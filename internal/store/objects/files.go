@@ -8,15 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"strings"
-	"time"
 )
 
-// File is an object that is no record: it has a name below the prefix of the store, and whoever wrote it knows what it is.
-type File struct {
-	Name     string
-	Size     int64
-	Modified time.Time
-}
+// A file is an object that is no record: it has a name below the prefix of the store, and whoever wrote it knows what it is.
 
 // maxFile is the longest file that is read at once.
 const maxFile = 16 << 20
@@ -31,17 +25,17 @@ func checkFile(name string) error {
 	return nil
 }
 
-// ReadObject returns what is in a file. One that is missing is fs.ErrNotExist, wrapped.
-func (s *Store) ReadObject(ctx context.Context, name string) ([]byte, error) {
+// ReadFile returns what is in a file. One that is missing is fs.ErrNotExist, wrapped.
+func (s *Store) ReadFile(ctx context.Context, name string) ([]byte, error) {
 	if err := checkFile(name); err != nil {
 		return nil, err
 	}
 	return s.bucket.read(ctx, name, maxFile)
 }
 
-// CreateObject writes a file if there is none of the name. When it returns nil the file survives a power failure. If there is one, the error is fs.ErrExist, wrapped. Of several nodes that create one at the same time a
+// CreateFile writes a file if there is none of the name. When it returns nil the file survives a power failure. If there is one, the error is fs.ErrExist, wrapped. Of several nodes that create one at the same time a
 // single one does. A server that does not know conditional requests takes the last one for all of them.
-func (s *Store) CreateObject(ctx context.Context, name string, b []byte) error {
+func (s *Store) CreateFile(ctx context.Context, name string, b []byte) error {
 	if err := checkFile(name); err != nil {
 		return err
 	}
@@ -55,16 +49,16 @@ func (s *Store) CreateObject(ctx context.Context, name string, b []byte) error {
 	return err
 }
 
-// DeleteObject deletes a file. That there is none is no error.
-func (s *Store) DeleteObject(ctx context.Context, name string) error {
+// DeleteFile deletes a file. That there is none is no error.
+func (s *Store) DeleteFile(ctx context.Context, name string) error {
 	if err := checkFile(name); err != nil {
 		return err
 	}
 	return s.bucket.delete(ctx, name)
 }
 
-// ListObjects lists the files whose names begin so, by name.
-func (s *Store) ListObjects(ctx context.Context, prefix string) (files []File, err error) {
+// ListFiles returns the names of the files that begin so, in their order.
+func (s *Store) ListFiles(ctx context.Context, prefix string) (names []string, err error) {
 	if err := checkFile(prefix); err != nil {
 		return nil, err
 	}
@@ -72,9 +66,9 @@ func (s *Store) ListObjects(ctx context.Context, prefix string) (files []File, e
 	for {
 		o, err := l.next()
 		if err != nil || o == nil {
-			return files, err
+			return names, err
 		}
-		files = append(files, File{o.key, o.size, o.modified})
+		names = append(names, o.key)
 	}
 }
 
@@ -127,8 +121,8 @@ func sendFile(u *upload, r io.ReadSeeker, size int64) error {
 
 const maxChunk = 1 << 20 // of a file, that is read at once
 
-// OpenObject returns a reader of a file, and how long it is. Nothing says whether the bytes are the right ones but what the caller knows of them.
-func (s *Store) OpenObject(ctx context.Context, name string) (io.ReadCloser, int64, error) {
+// OpenFile returns a reader of a file, and how long it is. Nothing says whether the bytes are the right ones but what the caller knows of them.
+func (s *Store) OpenFile(ctx context.Context, name string) (io.ReadCloser, int64, error) {
 	if err := checkFile(name); err != nil {
 		return nil, 0, err
 	}

@@ -129,18 +129,29 @@ func (s *Store) listGone(ctx context.Context, n name) (goneSet, error) {
 
 // gone returns which records of an object were removed: at once those that this process has removed, after a short time those of others.
 func (s *Store) gone(ctx context.Context, n name) (goneSet, error) {
-	if n.records() == 1 {
-		return goneSet{}, nil // such an object is removed as a whole
-	}
 	known, _ := s.gones.get(n)
 	if time.Since(known.listed) < s.fresh {
 		return known, nil
+	}
+	return s.goneNow(ctx, n)
+}
+
+// goneNow asks the server which records were removed, whatever is remembered.
+func (s *Store) goneNow(ctx context.Context, n name) (goneSet, error) {
+	if n.records() == 1 {
+		return goneSet{}, nil // such an object is removed as a whole
 	}
 	listed, err := s.listGone(ctx, n)
 	if err != nil {
 		return goneSet{}, err
 	}
 	return s.noteGone(n, listed), nil
+}
+
+// goneHere reports whether this process has removed a record, also after the list was read.
+func (s *Store) goneHere(n name, record int) bool {
+	known, _ := s.gones.get(n)
+	return known.has(record)
 }
 
 // noteGone remembers that records were removed, and returns all that are known to be.

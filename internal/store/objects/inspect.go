@@ -40,26 +40,6 @@ func (s *Store) Inspect(ctx context.Context, volume string, i store.Inspection) 
 	return in.records(m)
 }
 
-func parseVolume(text string) (name, error) {
-	n, ok := parseName(text)
-	if !ok {
-		return n, fault.New(fault.Invalid, "%q is not the name of an object of this store", text)
-	}
-	return n, nil
-}
-
-// goneNow asks the server which records were removed, whatever is remembered.
-func (s *Store) goneNow(ctx context.Context, n name) (goneSet, error) {
-	if n.records() == 1 {
-		return goneSet{}, nil
-	}
-	listed, err := s.listGone(ctx, n)
-	if err != nil {
-		return goneSet{}, err
-	}
-	return s.noteGone(n, listed), nil
-}
-
 // inspector goes through one object.
 type inspector struct {
 	store.Inspection
@@ -121,7 +101,7 @@ func (in *inspector) damage(record int, label []byte, err error) error {
 func (in *inspector) records(m *meta) error {
 	readable, err := in.s.look(in.ctx, in.name, m)
 	if errors.Is(err, errData) {
-		return in.unlessRemoved(m, err)
+		return in.unlessRemoved(func() error { return in.damageAll(m, err) })
 	}
 	if err != nil {
 		return err
@@ -131,7 +111,7 @@ func (in *inspector) records(m *meta) error {
 		r, err = in.s.openData(in.ctx, in.name, m, 0, m.size)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), fault.Is(err, fault.Corrupt):
-			return in.unlessRemoved(m, err)
+			return in.unlessRemoved(func() error { return in.damageAll(m, err) })
 		case errors.Is(err, store.ErrCold):
 			r = nil
 		case err != nil:
@@ -162,7 +142,7 @@ func (in *inspector) record(r *stream, m *meta, i int, x store.Extent) error {
 		case errors.Is(err, errData):
 			return in.damage(i, x.Label, err)
 		case errors.Is(err, fs.ErrNotExist):
-			return in.vanished(i, x, err)
+			return in.unlessRemoved(func() error { return in.damage(i, x.Label, err) })
 		case err != nil:
 			return err
 		}
@@ -170,22 +150,13 @@ func (in *inspector) record(r *stream, m *meta, i int, x store.Extent) error {
 	return in.Record(x)
 }
 
-// vanished decides about a record whose bytes are gone while they are read: it was removed, or it is damaged.
-func (in *inspector) vanished(i int, x store.Extent, damage error) error {
+// unlessRemoved reports that bytes are damaged, or gone, unless the object was removed meanwhile.
+func (in *inspector) unlessRemoved(report func() error) error {
 	exists, err := in.s.bucket.exists(in.ctx, in.name.meta())
 	if err != nil || !exists {
 		return err
 	}
-	return in.damage(i, x.Label, damage)
-}
-
-// unlessRemoved reports that the bytes of all records are damaged, unless the object was removed meanwhile.
-func (in *inspector) unlessRemoved(m *meta, damage error) error {
-	exists, err := in.s.bucket.exists(in.ctx, in.name.meta())
-	if err != nil || !exists {
-		return err
-	}
-	return in.damageAll(m, damage)
+	return report()
 }
 
 // errData says that bytes are not as they were written.

@@ -6,18 +6,17 @@ import (
 	"io"
 	"time"
 
-	"github.com/moraine-archive/moraine/glacier/treehash"
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
 // putLarge writes a record into an object of its own, while the payload comes in; begun is what was read of it already. Before the payload has been
 // verified nothing is there but an upload that is not complete, or nothing at all.
-func (s *Store) putLarge(ctx context.Context, kind store.Kind, label []byte, class string, begun []byte, payload *treehash.Stream, stamp store.Stamp) (store.Extent, error) {
+func (s *Store) putLarge(ctx context.Context, in incoming, begun []byte) (store.Extent, error) {
 	n := s.begin(1)
 	defer s.end(n)
-	u := s.newUpload(ctx, n.data(), class)
+	u := s.newUpload(ctx, n.data(), in.class)
 	defer u.release()
-	x, err := s.send(u, kind, label, begun, payload, stamp)
+	x, err := send(u, in, begun)
 	if err == nil {
 		err = u.complete(x.Size > 0)
 	}
@@ -36,14 +35,14 @@ func (s *Store) putLarge(ctx context.Context, kind store.Kind, label []byte, cla
 }
 
 // send uploads a payload to its end.
-func (s *Store) send(u *upload, kind store.Kind, label, begun []byte, payload *treehash.Stream, stamp store.Stamp) (store.Extent, error) {
+func send(u *upload, in incoming, begun []byte) (store.Extent, error) {
 	if err := u.write(begun); err != nil {
 		return store.Extent{}, err
 	}
 	for {
-		chunk, _, err := payload.Next()
+		chunk, _, err := in.payload.Next()
 		if err == io.EOF { // and nothing that wraps it: that is a failure of the payload
-			return extent(kind, label, payload, stamp), nil
+			return in.extent(), nil
 		}
 		if err != nil {
 			return store.Extent{}, fmt.Errorf("read the payload: %w", err)

@@ -13,7 +13,6 @@ type object struct {
 	meta    *listed // nil: there is none
 	data    *listed // likewise
 	gone    goneSet
-	marked  bool      // there are objects below gone/ for it
 	touched time.Time // when the youngest thing of it was written
 }
 
@@ -21,10 +20,9 @@ type object struct {
 // are read side by side, so that what is in memory does not grow with them.
 func (s *Store) objects(ctx context.Context, fn func(object) error) error {
 	lists := []*nameLister{
-		{l: s.bucket.list(ctx, dataDir), dir: dataDir, add: func(o *object, e *listed, rest string) { o.data = e }},
-		{l: s.bucket.list(ctx, metaDir), dir: metaDir, add: func(o *object, e *listed, rest string) { o.meta = e }},
+		{l: s.bucket.list(ctx, dataDir), dir: dataDir, add: func(o *object, e *listed, _ string) { o.data = e }},
+		{l: s.bucket.list(ctx, metaDir), dir: metaDir, add: func(o *object, e *listed, _ string) { o.meta = e }},
 		{l: s.bucket.list(ctx, goneDir), dir: goneDir, deep: true, add: func(o *object, _ *listed, rest string) {
-			o.marked = true
 			if records, ok := parseIndexes(rest, o.name.records()); ok {
 				o.gone = o.gone.with(records...)
 			}

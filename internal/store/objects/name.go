@@ -101,6 +101,15 @@ func parsePlace(at store.Place) (name, int, error) {
 	return n, i, nil
 }
 
+// parseVolume returns the name of an object that a volume is.
+func parseVolume(text string) (name, error) {
+	n, ok := parseName(text)
+	if !ok {
+		return n, fault.New(fault.Invalid, "%q is not the name of an object of this store", text)
+	}
+	return n, nil
+}
+
 // IsPlace reports whether a place is one of this package's.
 func IsPlace(at store.Place) bool {
 	_, _, err := parsePlace(at)

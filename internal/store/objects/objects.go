@@ -78,7 +78,7 @@ type Store struct {
 	now      func() time.Time
 	fresh    time.Duration // for so long what a server said is believed without asking again
 	warm     *packer       // of records that can be read at any moment
-	cold     *packer       // of payloads in the storage class of the options; the same as warm if there is none
+	cold     *packer       // of payloads in the storage class of the options, if there is one
 	metas    *cache[*known]
 	gones    *cache[goneSet]
 	parts    sync.Pool     // of *[]byte, as long as a part
@@ -105,10 +105,7 @@ func Open(ctx context.Context, options Options, now func() time.Time) (*Store, e
 	}
 	s.parts.New = func() any { part := make([]byte, options.PartSize); return &part }
 	s.warm = newPacker(func(items []*small) error { return s.writePack(items, "") })
-	s.cold = s.warm
-	if options.Class != "" {
-		s.cold = newPacker(func(items []*small) error { return s.writePack(items, options.Class) })
-	}
+	s.cold = newPacker(func(items []*small) error { return s.writePack(items, options.Class) })
 	return s, nil
 }
 
@@ -117,45 +114,73 @@ const maxLabel = 64 << 10
 
 // Put writes a record: a small one into an object that it shares, another into one of its own.
 func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
-	return s.put(ctx, kind, label, payload, kind == store.Payload, s.stamp)
+	return s.put(ctx, incoming{kind, label, payload, s.classOf(kind), s.stamp})
 }
 
 // PutWarm is Put for what must be readable at any moment.
 func (s *Store) PutWarm(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
-	return s.put(ctx, kind, label, payload, false, s.stamp)
+	return s.put(ctx, incoming{kind, label, payload, "", s.stamp})
 }
 
 // Adopt is Put, or PutWarm, for a record of another store.
 func (s *Store) Adopt(ctx context.Context, x store.Extent, payload *treehash.Stream, warm bool) (store.Extent, error) {
-	return s.put(ctx, x.Kind, x.Label, payload, x.Kind == store.Payload && !warm, x.Stamp)
+	in := incoming{x.Kind, x.Label, payload, s.classOf(x.Kind), x.Stamp}
+	if warm {
+		in.class = ""
+	}
+	return s.put(ctx, in)
 }
 
-func (s *Store) put(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream, cold bool, stamp store.Stamp) (store.Extent, error) {
-	defer payload.Close()
-	if len(label) > maxLabel {
-		return store.Extent{}, fault.New(fault.Internal, "a label of %d bytes exceeds the limit of %d", len(label), maxLabel)
+// classOf is the storage class of records of a kind, "" for that which the bucket gives.
+func (s *Store) classOf(kind store.Kind) string {
+	if kind == store.Payload {
+		return s.options.Class
+	}
+	return ""
+}
+
+// incoming is a record that is being put.
+type incoming struct {
+	kind    store.Kind
+	label   []byte
+	payload *treehash.Stream
+	class   string      // storage class of the payload
+	stamp   store.Stamp // asked when the payload has been read
+}
+
+// extent describes the record when its payload was read to its end. Where it will be is not known yet.
+func (in incoming) extent() store.Extent {
+	x := store.Extent{Kind: in.kind, Label: in.label, Size: in.payload.Read(), Tree: in.payload.Sum(), Leaves: in.payload.Leaves()}
+	x.Created, x.Skew = in.stamp()
+	return x
+}
+
+func (s *Store) put(ctx context.Context, in incoming) (store.Extent, error) {
+	defer in.payload.Close()
+	if len(in.label) > maxLabel {
+		return store.Extent{}, fault.New(fault.Internal, "a label of %d bytes exceeds the limit of %d", len(in.label), maxLabel)
 	}
 	if err := s.enter(); err != nil {
 		return store.Extent{}, err
 	}
 	defer s.puts.Done()
-	pack, class := s.warm, ""
-	if cold {
-		pack, class = s.cold, s.options.Class
+	if in.payload.Size() > s.options.ShareLimit {
+		return s.putLarge(ctx, in, nil)
 	}
-	if payload.Size() > s.options.ShareLimit {
-		return s.putLarge(ctx, kind, label, class, nil, payload, stamp)
-	}
-	begun, rest, err := s.readSmall(payload)
+	begun, rest, err := s.readSmall(in.payload)
 	switch {
 	case err != nil:
 		return store.Extent{}, err
 	case rest:
-		return s.putLarge(ctx, kind, label, class, begun, payload, stamp)
+		return s.putLarge(ctx, in, begun)
 	case ctx.Err() != nil:
 		return store.Extent{}, ctx.Err()
 	}
-	item := &small{payload: begun, extent: extent(kind, label, payload, stamp)}
+	pack := s.warm
+	if in.class != "" {
+		pack = s.cold
+	}
+	item := &small{payload: begun, extent: in.extent()}
 	if err := pack.do(item); err != nil {
 		return store.Extent{}, err
 	}
@@ -177,13 +202,6 @@ func (s *Store) readSmall(payload *treehash.Stream) (begun []byte, rest bool, er
 			return begun, true, nil
 		}
 	}
-}
-
-// extent describes a payload that was read to its end. Where it will be is not known yet.
-func extent(kind store.Kind, label []byte, payload *treehash.Stream, stamp store.Stamp) store.Extent {
-	x := store.Extent{Kind: kind, Label: label, Size: payload.Read(), Tree: payload.Sum(), Leaves: payload.Leaves()}
-	x.Created, x.Skew = stamp()
-	return x
 }
 
 // stamp returns the time as records have it, and by how much it is ahead of the lock time: both at the same moment, for either can be made to jump.

@@ -111,7 +111,7 @@ func putPack(t testing.TB, s *Store, payloads ...[]byte) []store.Extent {
 		if err != nil || rest {
 			t.Fatalf("a payload of %d bytes: too long %v, %v", len(p), rest, err)
 		}
-		items = append(items, &small{payload: begun, extent: extent(store.Payload, fmt.Appendf(nil, "label %d", i), stream, s.stamp)})
+		items = append(items, &small{payload: begun, extent: incoming{kind: store.Payload, label: fmt.Appendf(nil, "label %d", i), payload: stream, stamp: s.stamp}.extent()})
 	}
 	if err := s.writePack(items, s.options.Class); err != nil {
 		t.Fatal(err)

@@ -13,8 +13,7 @@ import (
 // Volumes returns the objects by name. What lacks a meta is among them if there are bytes: nobody may refer to it, and if somebody does, that is damage.
 func (s *Store) Volumes(ctx context.Context) ([]store.Volume, error) {
 	var list []store.Volume
-	var dead []int // those in the list of which records were removed
-	gone := make(map[int]goneSet)
+	gone := make(map[int]goneSet) // of those in the list of which records were removed
 	err := s.objects(ctx, func(o object) error {
 		if o.meta == nil && o.data == nil {
 			return nil
@@ -26,7 +25,6 @@ func (s *Store) Volumes(ctx context.Context) ([]store.Volume, error) {
 			}
 		}
 		if o.meta != nil && o.gone.len() > 0 {
-			dead = append(dead, len(list))
 			gone[len(list)] = o.gone
 		}
 		list = append(list, v)
@@ -35,21 +33,21 @@ func (s *Store) Volumes(ctx context.Context) ([]store.Volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list, s.countDead(ctx, list, dead, gone)
+	return list, s.countDead(ctx, list, gone)
 }
 
 // countDead fills in how much would be won of volumes in which records were removed.
-func (s *Store) countDead(ctx context.Context, list []store.Volume, dead []int, gone map[int]goneSet) error {
+func (s *Store) countDead(ctx context.Context, list []store.Volume, gone map[int]goneSet) error {
 	some, ctx := errgroup.WithContext(ctx)
 	some.SetLimit(ahead)
-	for _, i := range dead {
+	for i, removed := range gone {
 		some.Go(func() error {
 			v := &list[i]
-			if gone[i].len() == name(v.Name).records() {
+			if removed.len() == name(v.Name).records() {
 				v.Dead = v.Bytes
 				return nil
 			}
-			dead, err := s.deadBytes(ctx, name(v.Name), gone[i])
+			dead, err := s.deadBytes(ctx, name(v.Name), removed)
 			v.Dead = min(dead, v.Bytes)
 			return err
 		})

@@ -86,12 +86,6 @@ func (s *Store) walkObject(ctx context.Context, d described, fn func(store.Exten
 	return nil
 }
 
-// goneHere reports whether this process has removed a record, also after the list was read.
-func (s *Store) goneHere(n name, record int) bool {
-	known, _ := s.gones.get(n)
-	return known.has(record)
-}
-
 // walkRemains gives what is left of an object that is not complete, or that is to be removed: as many records as it would have, for if something
 // refers to one of them it is damaged, and has to stay. It goes with the last of them.
 func (s *Store) walkRemains(ctx context.Context, d described, fn func(store.Extent) error) error {
