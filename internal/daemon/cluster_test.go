@@ -113,9 +113,9 @@ func newCluster(t *testing.T) *cluster {
 	t.Cleanup(c.stop)
 	var addresses []string
 	for i := range clusterNodes {
-		n := &clusterNode{link: newLink(t, fmt.Sprintf("127.0.0.1:%d", c.database.Port)), address: freeAddress(t)}
+		n := &clusterNode{link: newLink(t, c.database.Address), address: freeAddress(t)}
 		n.environ = append(c.launcher.environ, "MORAINE_DATA="+filepath.Join(c.launcher.dir, fmt.Sprintf("node%d", i)), "MORAINE_SECRET_KEY_FILE="+filepath.Join(c.launcher.dir, "secret.key"),
-			"MORAINE_LISTEN="+n.address, "MORAINE_CATALOGUE="+strings.Replace(database, fmt.Sprintf("127.0.0.1:%d", c.database.Port), n.link.address, 1))
+			"MORAINE_LISTEN="+n.address, "MORAINE_CATALOGUE="+strings.Replace(database, c.database.Address, n.link.address, 1))
 		c.nodes = append(c.nodes, n)
 		addresses = append(addresses, n.address)
 		c.ended.Go(func() { n.supervise(ctx, t, c.launcher) })

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -19,14 +18,12 @@ import (
 
 // Postgres is a PostgreSQL that runs for this process.
 type Postgres struct {
-	Port int
-	dir  string
-	bin  string
-	as   []string // the beginning of a command that runs as a user who is not root
+	Address string // host and port
+	port    string
+	dir     string
+	bin     string
+	as      []string // the beginning of a command that runs as a user who is not root
 }
-
-// errNoPostgres is that there is none on this machine.
-var errNoPostgres = errors.New("it is not installed: scripts/setup-servers says why") // read only
 
 // postgres is the one of this process.
 var postgres = sync.OnceValues(func() (*Postgres, error) { return startPostgres("fsync = off") }) // read only
@@ -35,12 +32,7 @@ var postgres = sync.OnceValues(func() (*Postgres, error) { return startPostgres(
 func Database(t testing.TB) string {
 	t.Helper()
 	p, err := postgres()
-	if errors.Is(err, errNoPostgres) {
-		t.Skipf("PostgreSQL: %v", err)
-	}
-	if err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
-	}
+	need(t, "PostgreSQL", err)
 	return p.Database(t)
 }
 
@@ -48,12 +40,7 @@ func Database(t testing.TB) string {
 func NewPostgres(t testing.TB) *Postgres {
 	t.Helper()
 	p, err := startPostgres()
-	if errors.Is(err, errNoPostgres) {
-		t.Skipf("PostgreSQL: %v", err)
-	}
-	if err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
-	}
+	need(t, "PostgreSQL", err)
 	t.Cleanup(func() { p.Stop(t, "immediate") })
 	return p
 }
@@ -64,14 +51,10 @@ var databases atomic.Int64 // that were made by this process
 func (p *Postgres) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", databases.Add(1))
-	if out, err := p.command("createdb", "-h", "127.0.0.1", "-p", strconv.Itoa(p.Port), "-U", "moraine", name).CombinedOutput(); err != nil {
+	if out, err := p.command("createdb", "-h", "127.0.0.1", "-p", p.port, "-U", "moraine", name).CombinedOutput(); err != nil {
 		t.Fatalf("make a database: %v: %s", err, out)
 	}
-	return p.uri(name)
-}
-
-func (p *Postgres) uri(database string) string {
-	return fmt.Sprintf("postgres://moraine@127.0.0.1:%d/%s?sslmode=disable", p.Port, database)
+	return fmt.Sprintf("postgres://moraine@%s/%s?sslmode=disable", p.Address, name)
 }
 
 // UseTLS starts the server again, with a certificate and its key in PEM.
@@ -139,10 +122,11 @@ func startPostgres(settings ...string) (*Postgres, error) {
 	if out, err := p.command("initdb", "-D", p.data(), "-U", "moraine", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	if p.Port, err = freePort(); err != nil {
+	if p.Address, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	settings = append([]string{"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", p.Port), fmt.Sprintf("unix_socket_directories = '%s'", dir),
+	_, p.port, _ = net.SplitHostPort(p.Address) // it is one of ours
+	settings = append([]string{"listen_addresses = '127.0.0.1'", "port = " + p.port, fmt.Sprintf("unix_socket_directories = '%s'", dir),
 		"max_connections = 300", "shared_buffers = '64MB'"}, settings...)
 	if err := p.configure(settings); err != nil {
 		return nil, err
@@ -186,16 +170,8 @@ func (p *Postgres) endWithThisProcess() error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	keepOpen.Lock()
-	defer keepOpen.Unlock()
-	keepOpen.pipes = append(keepOpen.pipes, stdin)
+	keep(stdin)
 	return nil
-}
-
-// keepOpen has the pipes that close when this process ends.
-var keepOpen struct {
-	sync.Mutex
-	pipes []io.Closer // guarded by Mutex
 }
 
 // postgresPrograms returns the directory of the server's programs.
@@ -206,7 +182,7 @@ func postgresPrograms() (string, error) {
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
-		return "", errors.Join(errNoPostgres, err)
+		return "", errors.Join(fmt.Errorf("%w: scripts/setup-servers says why", errMissing), err)
 	}
 	return filepath.Dir(found[len(found)-1]), nil
 }
@@ -218,19 +194,10 @@ func (p *Postgres) unroot() error {
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {
-		return fmt.Errorf("%w: there is no user postgres, and root cannot run it", errNoPostgres)
+		return fmt.Errorf("%w: there is no user postgres, and root cannot run it", errMissing)
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
 	p.as = []string{"setpriv", "--reuid=" + u.Uid, "--regid=" + u.Gid, "--clear-groups"}
 	return errors.Join(os.Chmod(p.dir, 0o755), os.Chown(p.dir, uid, gid))
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

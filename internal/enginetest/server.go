@@ -72,14 +72,30 @@ func startOnce(path string, environ []string, args func(address, dir string) []s
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	p, err := launch(supervise, filepath.Join(dir, "log"), address, environ, append([]string{dir, path}, args(address, dir)...))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	keep(p.alive)
+	return &server{address, dir}, nil
+}
+
+// process is a shell script that runs a program until its standard input ends.
+type process struct {
+	alive io.Closer     // its standard input
+	ended chan struct{} // closed when it has ended
+}
+
+// launch has a script run what its arguments say, and waits until that accepts connections at an address. What it says goes to a file.
+func launch(script, log, address string, environ, args []string) (*process, error) {
+	said, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	cmd := exec.Command("sh", append([]string{"-c", supervise, "sh", dir, path}, args(address, dir)...)...)
+	defer said.Close()
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, args...)...)
 	cmd.Env = append(os.Environ(), environ...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of the tests is not for it: it has to tidy up
 	alive, err := cmd.StdinPipe()
 	if err != nil {
@@ -88,13 +104,23 @@ func startOnce(path string, environ []string, args func(address, dir string) []s
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	p := &process{alive, make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		cmd.Wait() // whether it ended well is of no account
+	}()
 	if err := accepts(address); err != nil {
-		text, _ := os.ReadFile(log.Name()) // best effort
-		alive.Close()
-		return nil, errors.Join(fmt.Errorf("%s: %w: %s", path, err, text), cmd.Wait())
+		text, _ := os.ReadFile(log) // best effort
+		p.end()
+		return nil, fmt.Errorf("%w; it says: %s", err, text)
 	}
-	keep(alive)
-	return &server{address, dir}, nil
+	return p, nil
+}
+
+// end ends the process, and waits until it has.
+func (p *process) end() {
+	p.alive.Close()
+	<-p.ended
 }
 
 // keep holds on to what keeps a server alive: a pipe that nobody refers to is closed by the collector.
