@@ -95,6 +95,14 @@ type Cold interface {
 	Warm(ctx context.Context, tier string, at ...Place) (ready bool, err error)
 }
 
+// PutWarm is PutWarm of a Cold store, and Put of another, where everything can be read at any moment.
+func PutWarm(ctx context.Context, s Store, kind Kind, label []byte, payload *treehash.Stream) (Extent, error) {
+	if cold, ok := s.(Cold); ok {
+		return cold.PutWarm(ctx, kind, label, payload)
+	}
+	return s.Put(ctx, kind, label, payload)
+}
+
 // ErrCold says that a payload is where it cannot be read before it was asked for.
 var ErrCold = errors.New("the payload is where it cannot be read at once, and has to be made readable first") // read only
 

@@ -17,10 +17,7 @@ import (
 
 // putWarm stores what must be readable at any moment, also where payloads are not.
 func (s *Service) putWarm(ctx context.Context, l label, payload *treehash.Stream) (store.Extent, error) {
-	if cold, ok := s.bytes.(store.Cold); ok {
-		return cold.PutWarm(ctx, store.Payload, l.encode(), payload)
-	}
-	return s.bytes.Put(ctx, store.Payload, l.encode(), payload)
+	return store.PutWarm(ctx, s.bytes, store.Payload, l.encode(), payload)
 }
 
 // How often is asked whether the bytes of a job can be read: at first often, for some stores are fast, and then after an eighth of the time that it has waited.

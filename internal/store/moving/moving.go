@@ -52,10 +52,7 @@ func (s *Store) Put(ctx context.Context, kind store.Kind, label []byte, payload 
 
 // PutWarm writes what must be readable at any moment to the new store.
 func (s *Store) PutWarm(ctx context.Context, kind store.Kind, label []byte, payload *treehash.Stream) (store.Extent, error) {
-	if cold, ok := s.to.Store.(store.Cold); ok {
-		return cold.PutWarm(ctx, kind, label, payload)
-	}
-	return s.to.Store.Put(ctx, kind, label, payload)
+	return store.PutWarm(ctx, s.to.Store, kind, label, payload)
 }
 
 // Adopt writes a record of the old store to the new one.
