@@ -42,12 +42,20 @@ func noInventory(vault string) error {
 // knowledge is what the index knows of a vault.
 type knowledge struct {
 	index.State
-	current bool // it has an inventory of this moment
+	asked bool // the service was asked for an inventory just now
 }
+
+// settles reports whether an upload that was being completed at that time, and that the service does not know any more, would be known here if it had become an archive.
+func (k knowledge) settles(completing time.Time) bool {
+	return k.InventoryDate.After(completing.Add(clockSkew)) || k.asked && time.Since(completing) > twoInventories
+}
+
+// twoInventories is in what time Amazon takes an inventory of a vault that was written to, and one more for good measure. It takes none of a vault that was not.
+const twoInventories = 48 * time.Hour
 
 // known returns what the index knows of a vault. get says whether an inventory is to be had first, and waited for; without one it is an error if the index knows nothing.
 func (s *session) known(ctx context.Context, ix *index.Index, v *glacier.Vault, get bool) (k knowledge, err error) {
-	if get {
+	if k.asked = get; get {
 		job, err := s.startStock(ctx, stock{of: v, format: "JSON"})
 		switch {
 		case errors.Is(err, glacier.ErrNotFound):
@@ -55,7 +63,7 @@ func (s *session) known(ctx context.Context, ix *index.Index, v *glacier.Vault, 
 		case err != nil:
 			return k, err
 		default:
-			if k.current, err = s.takeStock(ctx, ix, v.Name, job); err != nil {
+			if err := s.takeStock(ctx, ix, v.Name, job); err != nil {
 				return k, err
 			}
 		}

@@ -123,7 +123,7 @@ func (j *purge) all(ctx context.Context, known index.State) error {
 
 // listed deletes what an inventory lists and is still there.
 func (j *purge) listed(ctx context.Context, job stockJob) error {
-	if _, err := j.takeStock(ctx, j.ix, j.vault, job); err != nil {
+	if err := j.takeStock(ctx, j.ix, j.vault, job); err != nil {
 		return err
 	}
 	known, err := j.ix.State(ctx)

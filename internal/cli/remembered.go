@@ -24,8 +24,7 @@ type remembered struct {
 	lock func(context.Context) (io.Closer, error)
 	// stored, if it is not nil, returns the archive of the file that is known here, nil if there is none.
 	stored func(context.Context) (*transfer.Archive, error)
-	// settled reports whether what is known of the vault tells if something was carried out at that time.
-	settled func(time.Time) bool
+	known  knowledge
 }
 
 // errUncertain says that a request was sent whose answer never came.
@@ -77,13 +76,20 @@ func (m *remembered) begin(ctx context.Context, file io.ReaderAt, note index.Upl
 		}
 		return a, err
 	}
-	if m.stored != nil && !m.again { // in this order: it is known before its upload is forgotten
+	if m.stored != nil && !m.again { // it is known at the moment at which its upload is forgotten
 		if a, err := m.stored(ctx); a != nil || err != nil {
 			return a, err
 		}
 	}
-	return m.noting(ctx, note, release).ResumeOrUpload(ctx, m.vault, file, note.Size, note.Description)
+	up := m.noting(ctx, note, release)
+	if note.Size <= worthFinding {
+		return up.Upload(ctx, m.vault, file, note.Size, note.Description)
+	}
+	return up.ResumeOrUpload(ctx, m.vault, file, note.Size, note.Description)
 }
+
+// worthFinding is up to what size an upload that was forgotten here is not looked for: the list of those that are open would be asked for with every file of a sync, to save one part.
+const worthFinding = 16 << 20
 
 // resume goes on with an upload.
 func (m *remembered) resume(ctx context.Context, file io.ReaderAt, note index.Upload) (*transfer.Archive, error) {
@@ -125,6 +131,15 @@ func (m *remembered) begun(ctx context.Context, note index.Upload) (index.Upload
 	return known, err
 }
 
+// forget forgets the upload of a file that is an archive, as somebody else has told.
+func (m *remembered) forget(ctx context.Context, note index.Upload) error {
+	begun, err := m.begun(ctx, note)
+	if err != nil || begun.ID == "" {
+		return err
+	}
+	return m.ix.ForgetUpload(ctx, begun.ID)
+}
+
 // ended reports whether an upload that was remembered is of no use: it is no more, or it has become an archive before, and another one is wanted. If it may have become
 // an archive that nobody knows of here, that is an error.
 func (m *remembered) ended(ctx context.Context, begun index.Upload, a *transfer.Archive, err error) (bool, error) {
@@ -132,7 +147,7 @@ func (m *remembered) ended(ctx context.Context, begun index.Upload, a *transfer.
 	case err == nil:
 		_, unknown := m.ix.ByID(ctx, a.ID)
 		return m.again && unknown == nil, nil
-	case errors.Is(err, glacier.ErrNotFound) && !begun.Completing.IsZero() && !m.settled(begun.Completing):
+	case errors.Is(err, glacier.ErrNotFound) && !begun.Completing.IsZero() && !m.known.settles(begun.Completing):
 		return false, errUncertain
 	}
 	return errors.Is(err, glacier.ErrNotFound) || errors.Is(err, transfer.ErrMismatch), nil

@@ -67,13 +67,12 @@ func (want stock) suits(j *glacier.Job) bool {
 	return j.Action == "InventoryRetrieval" && j.StatusCode != glacier.Failed && (want.begun && !j.Completed || j.CreationDate.After(want.of.LastInventoryDate))
 }
 
-// takeStock waits for a job, and takes its inventory over into the index while it comes: commands that do so at the same time have no file that they would contend for. It
-// reports whether the inventory is current: a service that takes them at intervals has such a job take hours, one that looks into the vault is soon done.
-func (s *session) takeStock(ctx context.Context, ix *index.Index, vault string, job stockJob) (isCurrent bool, err error) {
+// takeStock waits for a job, and takes its inventory over into the index while it comes: commands that do so at the same time have no file that they would contend for.
+func (s *session) takeStock(ctx context.Context, ix *index.Index, vault string, job stockJob) error {
 	down := &transfer.Downloader{Client: s.client}
 	done, err := s.awaitStock(ctx, down, vault, job.id)
 	if err != nil {
-		return false, err
+		return err
 	}
 	r, w := io.Pipe()
 	ended := make(chan struct{})
@@ -87,7 +86,7 @@ func (s *session) takeStock(ctx context.Context, ix *index.Index, vault string, 
 	}
 	r.CloseWithError(errors.New("the inventory is not read any more"))
 	<-ended
-	return current(done), err
+	return err
 }
 
 // awaitStock waits for a job, and says so if that is not done in a moment.
@@ -102,7 +101,8 @@ func (s *session) awaitStock(ctx context.Context, down *transfer.Downloader, vau
 	return down.Wait(ctx, vault, job)
 }
 
-// current reports whether the inventory of a job shows the vault as it was when the job was begun.
+// current reports whether the inventory of a job shows the vault as it was when the job was begun: a service that takes them at intervals has such a job take hours, one that
+// looks into the vault is soon done.
 func current(j *glacier.Job) bool { return j.CompletionDate.Sub(j.CreationDate) < soon }
 
 // soon is in what time no service that takes inventories at intervals has a job done.

@@ -124,7 +124,14 @@ func (s *session) sync(ctx context.Context, o *syncOptions, dir, vault string) e
 	if known.Archives != v.NumberOfArchives && v.LastInventoryDate.After(known.InventoryDate) {
 		s.say("The vault had %d archives at its last inventory, %d are known here: --inventory takes over what others did.", v.NumberOfArchives, known.Archives)
 	}
-	y := &syncing{session: s, syncOptions: o, ix: ix, vault: v, root: root, dir: dir, known: known, up: transfer.Uploader{Client: s.client}, replaced: map[string]bool{}}
+	y := &syncing{session: s, syncOptions: o, ix: ix, vault: v, root: root, dir: dir, known: known, begun: map[string]bool{}, replaced: map[string]bool{}}
+	uploads, err := ix.Uploads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range uploads {
+		y.begun[u.Path] = true
+	}
 	return y.report(y.run(ctx))
 }
 
@@ -137,7 +144,7 @@ type syncing struct {
 	root  string // absolute
 	dir   string // as it was given
 	known knowledge
-	up    transfer.Uploader
+	begun map[string]bool // read only: the files of which an upload was begun before
 
 	mu    sync.Mutex
 	files int64                                      // guarded by mu: regular files that were seen
@@ -145,8 +152,7 @@ type syncing struct {
 	count struct{ uploaded, changed, deleted int64 } // guarded by mu
 	// replaced are, in a dry run, the files whose newest archive would not be the newest any more. Guarded by mu.
 	replaced map[string]bool
-	// uncertain is the flag that is needed to find out what became of files. Guarded by mu.
-	uncertain string
+	again    string // guarded by mu: the flag that the next run needs beside those of this one
 }
 
 // syncDocument is what a sync has done, or would do, for scripts.
@@ -274,15 +280,15 @@ func (y *syncing) failed(ctx context.Context, path string, err error) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.done.Failed = append(y.done.Failed, syncProblem{path, err.Error()})
+	if errors.Is(err, errUncertain) && !y.inventory {
+		y.again = " --inventory"
+	}
 	y.say("failed: %s: %v", printable(path), err)
 	return nil
 }
 
 // hopeless reports whether an error is one that all other files would have too.
 func hopeless(err error) bool {
-	if _, ok := errors.AsType[*transfer.UncertainError](err); ok {
-		return false // it was tried once
-	}
 	for _, kind := range []error{glacier.ErrAuthentication, glacier.ErrExpiredToken, glacier.ErrPolicyEnforced, index.ErrDamaged} {
 		if errors.Is(err, kind) {
 			return true
@@ -313,8 +319,11 @@ func (y *syncing) one(ctx context.Context, f found) error {
 		}
 		if same {
 			y.mu.Lock()
-			defer y.mu.Unlock()
 			y.done.Unchanged++
+			y.mu.Unlock()
+			if !y.dryRun && y.begun[f.file] {
+				return y.remembered(f).forget(ctx, f.noteOf(description))
+			}
 			return nil
 		}
 	}

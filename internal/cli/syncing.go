@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +16,6 @@ import (
 	"github.com/moraine-archive/moraine/internal/names"
 )
 
-// patience is how long a small file that is being sent may go on after an interruption, so that nobody has to ask whether it was stored.
-const patience = 30 * time.Second
-
 // upload stores a file, and notes it. There is never a second archive of the same state of a file: what was begun is noted before, and goes on or is cleared up first.
 func (y *syncing) upload(ctx context.Context, f found, description string, newest *index.Archive) (string, error) {
 	file, err := os.Open(f.file)
@@ -30,12 +26,7 @@ func (y *syncing) upload(ctx context.Context, f found, description string, newes
 	if now, err := file.Stat(); err != nil || now.Size() != f.info.Size() || !now.ModTime().Equal(f.info.ModTime()) {
 		return "", errors.Join(transfer.ErrChanged, err)
 	}
-	var a *transfer.Archive
-	if f.info.Size() <= singleRequest {
-		a, err = y.small(ctx, f, file, description)
-	} else {
-		a, err = y.large(ctx, f, file, description)
-	}
+	a, err := y.remembered(f).send(ctx, file, f.noteOf(description))
 	if err != nil {
 		return "", err
 	}
@@ -43,85 +34,19 @@ func (y *syncing) upload(ctx context.Context, f found, description string, newes
 	if newest != nil && !created.After(newest.Created) { // the clock of the service is ahead of that here
 		created = newest.Created.Add(time.Millisecond)
 	}
-	noting := context.WithoutCancel(ctx)
-	err = y.ix.Add(noting, index.Archive{ID: a.ID, Description: description, Created: created, Size: a.Size, TreeHash: a.TreeHash})
-	if err == nil {
-		err = y.ix.ForgetUpload(noting, cmp.Or(a.UploadID, onceID(f, description)))
-	}
-	return a.ID, err
+	added := index.Archive{ID: a.ID, Description: description, Created: created, Size: a.Size, TreeHash: a.TreeHash}
+	return a.ID, y.ix.Add(context.WithoutCancel(ctx), added, a.UploadID)
 }
 
-// singleRequest is the size up to which a file is sent with one request.
-const singleRequest = 16 << 20
-
-// onceID names the note that a small file is being sent, in place of the id of an upload.
-func onceID(f found, description string) string {
-	return fmt.Sprintf("once %d %s", f.info.Size(), description)
+// remembered returns what uploads the file.
+func (y *syncing) remembered(f found) *remembered {
+	up := &transfer.Uploader{Client: y.client, Single: neverAtOnce, Progress: y.pace(f.path)}
+	return &remembered{session: y.session, ix: y.ix, vault: y.vault.Name, up: up, known: y.known}
 }
 
-// small sends a file with one request. It is noted before, because a second one could make a second archive.
-func (y *syncing) small(ctx context.Context, f found, file *os.File, description string) (*transfer.Archive, error) {
-	id := onceID(f, description)
-	note, err := y.ix.UploadOf(ctx, id, f.info.Size(), f.info.ModTime(), description)
-	switch {
-	case err == nil && !y.settled(note.Started):
-		y.needInventory()
-		return nil, errUncertain
-	case err != nil && !errors.Is(err, index.ErrNotFound):
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	err = y.ix.AddUpload(ctx, index.Upload{ID: id, Path: id, Size: f.info.Size(), ModTime: f.info.ModTime(), Description: description, Started: time.Now()})
-	if err != nil {
-		return nil, err
-	}
-	within, cancel := outlive(ctx, patience)
-	defer cancel()
-	a, err := y.up.Upload(within, y.vault.Name, file, f.info.Size(), description)
-	if _, open := errors.AsType[*transfer.UncertainError](err); open {
-		y.needInventory()
-	} else if err != nil {
-		err = errors.Join(err, y.ix.ForgetUpload(context.WithoutCancel(ctx), id))
-	}
-	return a, err
-}
-
-// needInventory has the command that goes on get an inventory.
-func (y *syncing) needInventory() {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if !y.inventory {
-		y.uncertain = " --inventory"
-	}
-}
-
-// outlive returns a context that ends some time after another.
-func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
-	return longer, func() { stop(); cancel() }
-}
-
-// settled reports whether what is known tells if a request of that time was carried out. It was not then, or the file would be in the index.
-func (y *syncing) settled(at time.Time) bool {
-	return y.known.current || y.known.InventoryDate.After(at.Add(clockSkew)) || y.inventory && time.Since(at) > twoInventories
-}
-
-// twoInventories is in what time Amazon takes an inventory of a vault that was written to, and one more for good measure.
-const twoInventories = 48 * time.Hour
-
-// large sends a file in parts.
-func (y *syncing) large(ctx context.Context, f found, file *os.File, description string) (*transfer.Archive, error) {
-	up := y.up
-	up.Progress = y.pace(f.path)
-	m := &remembered{session: y.session, ix: y.ix, vault: y.vault.Name, up: &up, settled: y.settled}
-	a, err := m.send(ctx, file, index.Upload{Path: f.file, Size: f.info.Size(), ModTime: f.info.ModTime(), Description: description})
-	if errors.Is(err, errUncertain) {
-		y.needInventory()
-	}
-	return a, err
+// noteOf says what the file is.
+func (f found) noteOf(description string) index.Upload {
+	return index.Upload{Path: f.file, Size: f.info.Size(), ModTime: f.info.ModTime(), Description: description}
 }
 
 // clean deletes archives of files that are gone, and old ones.
@@ -248,7 +173,7 @@ func (y *syncing) report(failed error) error {
 		fmt.Fprintf(y.Stdout, "%s%d new, %d changed (%s), %d deleted, %d unchanged, %d skipped, %d failed.\n",
 			would, y.count.uploaded, y.count.changed, size(d.Bytes), y.count.deleted, d.Unchanged, len(d.Skipped), len(d.Failed))
 	}
-	again := y.repeat(nil, nil) + y.uncertain
+	again := y.repeat(nil, nil) + y.again
 	if failed != nil {
 		return y.partly(failed, y.count.uploaded+y.count.changed+y.count.deleted > 0, again)
 	}

@@ -104,7 +104,7 @@ type uploading struct {
 	of     *glacier.Vault
 	ended  bool // what --resume names is not open (any more)
 	ix     *index.Index
-	known  index.State
+	known  knowledge
 	list   []uploadDocument
 	failed []string
 	first  error // of a file that failed
@@ -116,7 +116,7 @@ func (u *uploading) run(ctx context.Context, files []string) error {
 		return err
 	}
 	u.of, u.ix = of, ix
-	if u.known, err = ix.State(ctx); err != nil {
+	if u.known.State, err = ix.State(ctx); err != nil {
 		return err
 	}
 	for i, name := range files {

@@ -36,7 +36,7 @@ func (u *uploading) file(ctx context.Context, f *regular) (uploadDocument, error
 		}
 		if a.ID != "" {
 			d.ArchiveID, d.TreeHash, d.State = a.ID, a.TreeHash, stateThere
-			return d, u.forget(ctx, f, description)
+			return d, u.remembered(nil).forget(ctx, f.noteOf(description))
 		}
 	}
 	a, err := u.send(ctx, f, description, v)
@@ -81,15 +81,6 @@ func (u *uploading) same(ctx context.Context, f *regular, description string, v 
 	return index.Archive{}, nil
 }
 
-// forget forgets the upload of a file that has become an archive.
-func (u *uploading) forget(ctx context.Context, f *regular, description string) error {
-	begun, err := u.remembered(nil).begun(ctx, f.noteOf(description))
-	if err != nil || begun.ID == "" {
-		return err
-	}
-	return u.ix.ForgetUpload(ctx, begun.ID)
-}
-
 // noteOf says what the file is.
 func (f *regular) noteOf(description string) index.Upload {
 	return index.Upload{Path: f.path, Size: f.size, ModTime: f.modTime, Description: description}
@@ -97,9 +88,7 @@ func (f *regular) noteOf(description string) index.Upload {
 
 // remembered returns what uploads in parts.
 func (u *uploading) remembered(v *view) *remembered {
-	return &remembered{session: u.session, ix: u.ix, vault: u.vault, again: u.again, up: u.uploader(v), settled: func(at time.Time) bool {
-		return u.known.InventoryDate.After(at.Add(clockSkew))
-	}}
+	return &remembered{session: u.session, ix: u.ix, vault: u.vault, again: u.again, up: u.uploader(v), known: u.known}
 }
 
 func (u *uploading) uploader(v *view) *transfer.Uploader {
@@ -161,10 +150,7 @@ func (u *uploading) finish(ctx context.Context, d uploadDocument, a *transfer.Ar
 	}
 	ctx = context.WithoutCancel(ctx)
 	d.ArchiveID, d.Size, d.TreeHash, d.Reused, d.State = a.ID, a.Size, a.TreeHash, a.Reused, stateStored
-	err = u.ix.Add(ctx, index.Archive{ID: a.ID, Description: d.Description, Created: u.now(ctx, d.Description), Size: a.Size, TreeHash: a.TreeHash})
-	if err == nil && a.UploadID != "" {
-		err = u.ix.ForgetUpload(ctx, a.UploadID)
-	}
+	err = u.ix.Add(ctx, index.Archive{ID: a.ID, Description: d.Description, Created: u.now(ctx, d.Description), Size: a.Size, TreeHash: a.TreeHash}, a.UploadID)
 	if err != nil { // the archive is stored all the same
 		u.say("The archive %s is stored, but that could not be remembered here; the next inventory lists it: %v", a.ID, err)
 	}

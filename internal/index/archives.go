@@ -32,14 +32,20 @@ const (
 	selectAll    = `SELECT ` + columns + ` FROM archives WHERE path >= $1 AND path < $2 ORDER BY path, created, rowid`
 )
 
-// Add records an archive that this machine has uploaded. One that is in the index already, maybe from an inventory, stays as it is.
-func (ix *Index) Add(ctx context.Context, a Archive) error {
+// Add records an archive that this machine has uploaded. One that is in the index already, maybe from an inventory, stays as it is. The uploads that have become the archive are
+// forgotten at the same moment: one that is remembered would be gone on with, and give the archive again after it was deleted.
+func (ix *Index) Add(ctx context.Context, a Archive, uploads ...string) error {
 	if a.ID == "" || a.Created.IsZero() {
 		return fmt.Errorf("add an archive to the index: its id is %q, its creation date %v; both are needed", a.ID, a.Created)
 	}
 	r := newRow(a)
 	r.local = 1
 	return ix.update(ctx, func(tx *sql.Tx) error {
+		for _, id := range uploads {
+			if err := forgetUpload(ctx, tx, id); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM deleted WHERE id_start = $1 AND id_rest = $2`, r.idStart, r.idRest); err != nil {
 			return err
 		}

@@ -50,10 +50,12 @@ func (ix *Index) Uploads(ctx context.Context) ([]Upload, error) {
 
 // ForgetUpload forgets an upload, which need not be known.
 func (ix *Index) ForgetUpload(ctx context.Context, id string) error {
-	return ix.update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM uploads WHERE id = $1`, id)
-		return err
-	})
+	return ix.update(ctx, func(tx *sql.Tx) error { return forgetUpload(ctx, tx, id) })
+}
+
+func forgetUpload(ctx context.Context, tx *sql.Tx, id string) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM uploads WHERE id = $1`, id)
+	return err
 }
 
 func uploads(rows *sql.Rows, err error) ([]Upload, error) {

@@ -33,8 +33,13 @@ func TestUploads(t *testing.T) {
 	if all, err := ix.Uploads(t.Context()); err != nil || len(all) != 1 || all[0] != first {
 		t.Errorf("there are %+v, %v", all, err)
 	}
+	must(t, ix.Add(t.Context(), archive("made", "mt2 x", noon.Add(time.Hour)), "u4"))
 	must(t, ix.Replace(t.Context(), inventory(noon)))
 	if all, err := ix.Uploads(t.Context()); err != nil || len(all) != 1 {
 		t.Errorf("after an inventory there are %+v, %v", all, err)
+	}
+	must(t, ix.Add(t.Context(), archive("made", "mt2 x", noon.Add(time.Hour)), first.ID))
+	if all, err := ix.Uploads(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("of an upload that has become an archive there is %+v, %v", all, err)
 	}
 }
