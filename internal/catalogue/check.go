@@ -7,7 +7,7 @@ import (
 
 // Integrity returns what the database engine finds wrong with its own file, nothing if all is well.
 func (db *DB) Integrity(ctx context.Context) (problems []string, err error) {
-	if db.engine != inSQLite {
+	if db.engine.shared {
 		return nil, nil // the server's own checks are for that (PostgreSQL: data checksums, amcheck)
 	}
 	err = db.View(ctx, func(tx *Tx) error {

@@ -11,7 +11,7 @@ import (
 
 // Copy writes a consistent copy of the catalogue, as it is at one moment, to a file that is empty or missing. The catalogue can be used meanwhile. The caller syncs the file.
 func (db *DB) Copy(ctx context.Context, path string) error {
-	if db.engine != inSQLite {
+	if db.engine.shared {
 		return db.copyInto(ctx, path)
 	}
 	if err := db.StillHere(ctx); err != nil {
@@ -43,17 +43,8 @@ func (db *DB) copyInto(ctx context.Context, path string) error {
 
 // Size returns the length of the catalogue in bytes. Who opened its file to ask would drop the engine's locks on it by closing it again (fcntl(2)).
 func (db *DB) Size(ctx context.Context) (size int64, err error) {
-	err = db.View(ctx, func(tx *Tx) error {
-		if db.engine == inPostgres {
-			size, err = scalar[int64](tx, `SELECT pg_database_size(current_database())`)
-			return err
-		}
-		pages, err := scalar[int64](tx, `PRAGMA page_count`)
-		if err != nil {
-			return err
-		}
-		bytes, err := scalar[int64](tx, `PRAGMA page_size`)
-		size = pages * bytes
+	err = db.View(ctx, func(tx *Tx) (err error) {
+		size, err = scalar[int64](tx, db.engine.size)
 		return err
 	})
 	return size, err
@@ -61,7 +52,7 @@ func (db *DB) Size(ctx context.Context) (size int64, err error) {
 
 // Checkpoint writes the log into the file, as far as nobody reads what was there before. What cannot be read of either is no error: it stays as it is.
 func (db *DB) Checkpoint(ctx context.Context) error {
-	if db.engine != inSQLite {
+	if db.engine.shared {
 		return nil // the server's
 	}
 	conn, err := sql.Open("sqlite", db.source)

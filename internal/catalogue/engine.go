@@ -29,8 +29,10 @@ type engine struct {
 	within func(driverConn any) bool
 	// now is an expression for the engine's time in milliseconds, so that the clocks of the nodes are of no account.
 	now string
-	// remembers says that the commits of a node are noted (table commits): an answer can be lost on a network.
-	remembers bool
+	// size is a query for the length of the catalogue in bytes.
+	size string
+	// shared says that several nodes may work on a catalogue, over a network. The commits of each are noted (table commits), for an answer can be lost.
+	shared bool
 	// lock and unlock let one node at a time bring the schema up to date. Empty: the engine's transactions do.
 	lock, unlock string
 	// patience is how long a transaction waits for an engine that is away, and runs again.

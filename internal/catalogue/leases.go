@@ -6,7 +6,7 @@ import (
 )
 
 // Shared reports whether several nodes may work on the catalogue at once.
-func (db *DB) Shared() bool { return db.engine == inPostgres }
+func (db *DB) Shared() bool { return db.engine.shared }
 
 // TakeLease gives a lease to a holder for a term, by the clock of the engine, and reports whether it could: nobody had it, or who had it did not renew it in time.
 func (tx *Tx) TakeLease(name, holder string, term time.Duration) (bool, error) {

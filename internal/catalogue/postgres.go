@@ -32,7 +32,8 @@ var inPostgres = &engine{ // read only
 		return ok && c.Conn().PgConn().TxStatus() == 'T' // a commit of one that has failed rolls back and says that all is well
 	},
 	now:       `(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint`,
-	remembers: true,
+	size:      `SELECT pg_database_size(current_database())`,
+	shared:    true,
 	lock:      `SELECT pg_advisory_lock(7310579622541516645)`, // a number of our own
 	unlock:    `SELECT pg_advisory_unlock(7310579622541516645)`,
 	patience:  20 * time.Second,

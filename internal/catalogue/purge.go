@@ -11,7 +11,7 @@ import (
 // were, in pages that it uses again some day. PRAGMA secure_delete would not do: it reaches what is deleted from then on, at a cost for every deletion, and not
 // what was moved or deleted before.
 func (db *DB) Purge(ctx context.Context) error {
-	if db.engine != inSQLite {
+	if db.engine.shared {
 		return nil // it never had secrets that were not encrypted
 	}
 	conn, err := sql.Open("sqlite", db.source)

@@ -22,6 +22,7 @@ var inSQLite = &engine{ // read only
 	},
 	lost: func(error) bool { return false },
 	now:  `CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+	size: `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
 	ddl:  func(text string) string { return text },
 }
 

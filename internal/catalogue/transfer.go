@@ -48,7 +48,7 @@ func Transfer(ctx context.Context, from, to *DB, progress func(Transferred)) (ro
 // Move is Transfer in a transaction in which nothing else changes, after which the catalogue in SQLite takes no more changes: every one of them ends with ErrMoved. A move that was
 // interrupted is begun again.
 func Move(ctx context.Context, from, to *DB, progress func(Transferred)) (rows int64, err error) {
-	if from.engine != inSQLite {
+	if from.engine.shared {
 		return 0, errors.New("the catalogue is in PostgreSQL already")
 	}
 	err = from.change(ctx, func(tx *Tx) (err error) {
@@ -66,9 +66,9 @@ func Move(ctx context.Context, from, to *DB, progress func(Transferred)) (rows i
 // ErrMoved says that a catalogue takes no more changes.
 var ErrMoved = errors.New("the catalogue was moved to PostgreSQL and takes no more changes: start the server with the --catalogue that it was moved to") // read only
 
-// unlessMoved is fn, unless the catalogue was moved. Others than SQLite are not moved.
+// unlessMoved is fn, unless the catalogue was moved. One that is shared is not moved.
 func (db *DB) unlessMoved(fn func(*Tx) error) func(*Tx) error {
-	if db.engine != inSQLite {
+	if db.engine.shared {
 		return fn
 	}
 	return func(tx *Tx) error {

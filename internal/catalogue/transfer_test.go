@@ -37,6 +37,11 @@ func TestTransfer(t *testing.T) {
 	if n, err := Transfer(t.Context(), from, to, func(Transferred) {}); err != nil || n != rows {
 		t.Errorf("after one that did not end: %d rows of %d: %v", n, rows, err)
 	}
+	for _, db := range []*DB{from, to} {
+		if size, err := db.Size(t.Context()); err != nil || size < 100*rows {
+			t.Errorf("a catalogue of %d rows has %d bytes: %v", rows, size, err)
+		}
+	}
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	if err := to.Copy(t.Context(), copied); err != nil {
 		t.Fatal(err)

@@ -119,7 +119,7 @@ func (db *DB) attempt(fn func(*connection) error) error {
 		return err
 	}
 	token := ""
-	if db.engine.remembers {
+	if db.engine.shared {
 		token = rand.Text()
 		if err := c.noteCommit(db.node, token); err != nil {
 			return errors.Join(c.within(), err)
@@ -190,7 +190,7 @@ func (db *DB) FailCommits(decide func() CommitFault) {
 
 var errCommitFault = errors.New("the commit fails, as a test wants it") // read only
 
-// finish commits the transaction of a connection, or does what FailCommits asks for. The token is what the transaction has noted of itself, if the engine remembers.
+// finish commits the transaction of a connection, or does what FailCommits asks for. The token is what the transaction has noted of itself, if the engine is shared.
 func (db *DB) finish(conn *connection, token string) error {
 	fault := CommitWorks
 	if decide := db.commitFault.Load(); decide != nil {

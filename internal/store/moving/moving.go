@@ -15,7 +15,10 @@ import (
 
 // Side is one of the two stores, and says which places have the form of its own.
 type Side struct {
-	Store   store.Volumes
+	Store interface {
+		store.Volumes
+		store.Adopter
+	}
 	IsPlace func(store.Place) bool
 }
 
@@ -57,11 +60,7 @@ func (s *Store) PutWarm(ctx context.Context, kind store.Kind, label []byte, payl
 
 // Adopt writes a record of the old store to the new one.
 func (s *Store) Adopt(ctx context.Context, x store.Extent, payload *treehash.Stream, warm bool) (store.Extent, error) {
-	if to, ok := s.to.Store.(store.Adopter); ok {
-		return to.Adopt(ctx, x, payload, warm)
-	}
-	payload.Close()
-	return store.Extent{}, errors.New("the new store cannot take records over")
+	return s.to.Store.Adopt(ctx, x, payload, warm)
 }
 
 // Warm asks for payloads, wherever they are.
