@@ -16,13 +16,13 @@ import (
 	"github.com/moraine-archive/moraine/internal/vfs"
 )
 
-// A copy of the catalogue lies beside the volumes, in a file that is named after the moment and the SHA-256 of its bytes: whether it is whole can be told from it alone.
+// A copy of the catalogue lies beside the records, in a file or an object that is named after the moment and the SHA-256 of its bytes: whether it is whole can be told from it alone.
 
 // Backup is a copy of the catalogue.
 type Backup struct {
-	Path  string    `json:"path"`
+	Path  string    `json:"path"` // of the file, or the key in the bucket below the prefix of the store
 	At    time.Time `json:"at"`
-	Bytes int64     `json:"bytes"`
+	Bytes int64     `json:"bytes"` // 0 in a list: not asked for
 }
 
 const backupLayout = "20060102T150405.000Z"

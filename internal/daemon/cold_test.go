@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -20,8 +19,7 @@ func TestColdClass(t *testing.T) {
 	for _, class := range []string{"GLACIER", "DEEP_ARCHIVE"} {
 		t.Run(class, func(t *testing.T) {
 			b := enginetest.Moto(t)
-			os.Setenv("AWS_ACCESS_KEY_ID", b.AccessKeyID) // the same for every test of the process
-			os.Setenv("AWS_SECRET_ACCESS_KEY", b.SecretAccessKey)
+			moraintest.SetCredentials(b)
 			s := moraintest.Start(t, func(c *config.Config) { c.Store = b.URL() + "&class=" + class + "&restore-days=3" })
 			s.CreateVault(t, "v")
 			small, large := []byte("a small archive"), moraintest.Pattern(12<<20+5)

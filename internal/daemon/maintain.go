@@ -192,24 +192,19 @@ func (s *stores) badPages(ctx context.Context) ([]int64, error) {
 		s.catalogueFile = f
 		s.closers = append([]io.Closer{f}, s.closers...) // closed last
 	}
-	for range checkpoints {
+	for left := checkpoints; ; left-- {
 		size, err := s.catalogueFile.Size()
 		if err != nil {
 			return nil, err
 		}
 		bad, err := checkedvfs.Verify(s.catalogueFile, size)
-		if err != nil || len(bad) == 0 {
-			return nil, err
+		if err != nil || len(bad) == 0 || left == 0 {
+			return bad, err
 		}
 		if err := s.rows.Checkpoint(ctx); err != nil {
 			return nil, err
 		}
 	}
-	size, err := s.catalogueFile.Size()
-	if err != nil {
-		return nil, err
-	}
-	return checkedvfs.Verify(s.catalogueFile, size)
 }
 
 // checkpoints is how often the log is written into the file before a page is called damaged: others may be writing.

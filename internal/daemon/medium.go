@@ -75,10 +75,7 @@ func (d directory) open(_ context.Context, b Backup) (io.ReadCloser, int64, erro
 }
 
 func (d directory) remove(_ context.Context, b Backup) error {
-	if err := d.disk.Remove(b.Path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeIfThere(d.disk, b.Path)
 }
 
 // openFile opens a file to be read from its beginning, and returns its length.

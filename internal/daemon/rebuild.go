@@ -38,7 +38,7 @@ type RebuildReport struct {
 	PerMillion time.Duration `json:"per_million_ns"` // for a million records
 }
 
-// Rebuild makes the catalogue of a configuration again, from the volumes and the newest copy of the catalogue beside them. No server may be running.
+// Rebuild makes the catalogue of a configuration again, from the records of the store and the newest copy of the catalogue beside them. No server may be running.
 func Rebuild(ctx context.Context, c config.Config, o RebuildOptions, logger *slog.Logger, now func() time.Time, fn func(Event) error) (RebuildReport, error) {
 	r := &rebuild{stores: stores{config: c, log: logger, now: now}, options: o, fn: fn}
 	err := r.run(ctx)
@@ -79,7 +79,11 @@ func (r *rebuild) run(ctx context.Context) (err error) {
 	if err := r.begin(ctx, unfinished); err != nil {
 		return err
 	}
-	if err := r.openRows(ctx, unfinished); err != nil {
+	rows, err := r.openFileOfRows(ctx, unfinished)
+	if err != nil {
+		return err
+	}
+	if err := r.useRows(ctx, rows); err != nil {
 		return err
 	}
 	done, err := r.service.Rebuild(ctx, inspection(Task{Data: r.options.Data}, r.fn))
@@ -131,6 +135,11 @@ func (r *rebuild) transfer(ctx context.Context, path string) error {
 	if err := r.closeRows(); err != nil {
 		return err
 	}
+	return r.removeDatabase(path)
+}
+
+// removeDatabase removes the files of an SQLite database, as far as they are there.
+func (r *rebuild) removeDatabase(path string) error {
 	for _, suffix := range databaseFiles() {
 		if err := removeIfThere(r.disk, path+suffix); err != nil {
 			return err
@@ -170,10 +179,8 @@ func exists(disk vfs.FS, path string) (bool, error) {
 
 // begin makes the file of the new catalogue: of the newest copy that is whole, or empty.
 func (r *rebuild) begin(ctx context.Context, path string) error {
-	for _, suffix := range databaseFiles() { // of a rebuild that was interrupted
-		if err := removeIfThere(r.disk, path+suffix); err != nil {
-			return err
-		}
+	if err := r.removeDatabase(path); err != nil { // of a rebuild that was interrupted
+		return err
 	}
 	if r.options.NoBackup {
 		return private(r.disk, path)

@@ -42,12 +42,7 @@ type closedDoor struct {
 	path string
 }
 
-func (c closedDoor) Close() error {
-	if err := c.disk.Remove(c.path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (c closedDoor) Close() error { return removeIfThere(c.disk, c.path) }
 
 // runTask answers POST /tasks: the body is a Task, the answer an Event a line, as they happen.
 func (d *Daemon) runTask(w http.ResponseWriter, r *http.Request) {

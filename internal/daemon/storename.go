@@ -13,7 +13,7 @@ import (
 	"github.com/moraine-archive/moraine/internal/store"
 )
 
-// identityFile holds in the store's directory the name that the catalogue has too.
+// identityFile holds in the store the name that the catalogue has too.
 const identityFile = "identity"
 
 // checkIdentity makes sure that the catalogue and the store belong together. With a catalogue that was lost and made anew, every record would look

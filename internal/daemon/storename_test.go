@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/moraine-archive/moraine/internal/config"
 	"github.com/moraine-archive/moraine/internal/daemon"
 	"github.com/moraine-archive/moraine/internal/moraintest"
@@ -45,7 +43,7 @@ func TestIdentity(t *testing.T) {
 			s.Upload(t, "v", []byte("precious"), "")
 			s.Stop(t)
 			c.apart(t, s.Data)
-			err := open(t, s.Data)
+			err := startAndStop(t, s.Config())
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("the server started with error %v, want %q", err, c.want)
 			}
@@ -60,16 +58,9 @@ func move(t *testing.T, from, to string) {
 	}
 }
 
-// open builds a server on a data directory, and stops it.
-func open(t *testing.T, data string) error {
+// startAndStop builds a server, and stops it.
+func startAndStop(t *testing.T, c config.Config) error {
 	t.Helper()
-	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-	config.Flags(flags)
-	c, err := config.Load(flags, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Listen, c.AdminListen, c.Data = "127.0.0.1:0", "127.0.0.1:0", data
 	d, err := daemon.Open(t.Context(), c, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		return err
@@ -91,15 +82,7 @@ func TestOldIdentity(t *testing.T) {
 	with := c
 	bucket(&with)
 	c.Store, c.OldStore = with.Store, "file:"+files
-	start := func() error {
-		d, err := daemon.Open(t.Context(), c, slog.New(slog.DiscardHandler), time.Now)
-		if err != nil {
-			return err
-		}
-		stopped, stop := context.WithCancel(t.Context())
-		stop()
-		return d.Run(stopped)
-	}
+	start := func() error { return startAndStop(t, c) }
 	if err := start(); err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,11 @@ func (s *stores) open(ctx context.Context) (err error) {
 	if err := s.openBytes(ctx); err != nil {
 		return err
 	}
-	if err := s.openRows(ctx, s.config.Catalogue); err != nil {
+	rows, err := s.openRows(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.useRows(ctx, rows); err != nil {
 		return err
 	}
 	return s.checkIdentity(ctx)
@@ -113,20 +117,21 @@ func (s *stores) own(dir string) error {
 	return s.lock(dir)
 }
 
-// openRows opens a catalogue: of an address, or in a file.
-func (s *stores) openRows(ctx context.Context, source string) (err error) {
-	if s.config.InPostgres() && source == s.config.Catalogue {
-		s.rows, err = s.openDatabase(ctx)
-	} else {
-		s.rows, err = s.openFileOfRows(ctx, source)
+// openRows opens the catalogue of the configuration.
+func (s *stores) openRows(ctx context.Context) (*catalogue.DB, error) {
+	if s.config.InPostgres() {
+		return s.openDatabase(ctx)
 	}
-	if err != nil {
-		return err
-	}
+	return s.openFileOfRows(ctx, s.config.CataloguePath())
+}
+
+// useRows has the service work on a catalogue, which is closed with the rest.
+func (s *stores) useRows(ctx context.Context, rows *catalogue.DB) error {
+	s.rows = rows
+	s.closers = append(s.closers, rows)
 	if s.config.CommitLimit > 0 {
-		s.rows.ShareCommits(s.config.CommitLimit)
+		rows.ShareCommits(s.config.CommitLimit)
 	}
-	s.closers = append(s.closers, s.rows)
 	if err := s.restoreTime(ctx); err != nil {
 		return err
 	}
@@ -155,9 +160,6 @@ func (s *stores) openDatabase(ctx context.Context) (*catalogue.DB, error) {
 
 // openFileOfRows opens a catalogue in SQLite, and makes it if it is missing.
 func (s *stores) openFileOfRows(ctx context.Context, path string) (*catalogue.DB, error) {
-	if path == s.config.Catalogue {
-		path = s.config.CataloguePath()
-	}
 	if err := private(s.disk, path); err != nil {
 		return nil, err
 	}

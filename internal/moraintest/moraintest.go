@@ -70,10 +70,15 @@ func Config(t testing.TB) config.Config {
 func SharedEngines(t testing.TB) func(*config.Config) {
 	t.Helper()
 	b := enginetest.S3(t)
-	os.Setenv("AWS_ACCESS_KEY_ID", b.AccessKeyID) // the same for every test of the process
-	os.Setenv("AWS_SECRET_ACCESS_KEY", b.SecretAccessKey)
+	SetCredentials(b)
 	database := enginetest.Database(t)
 	return func(c *config.Config) { c.Catalogue, c.Store = database, b.URL() }
+}
+
+// SetCredentials has servers of this process find the credentials of a bucket. They are the same for every bucket of enginetest, and so for every test.
+func SetCredentials(b enginetest.Bucket) {
+	os.Setenv("AWS_ACCESS_KEY_ID", b.AccessKeyID)
+	os.Setenv("AWS_SECRET_ACCESS_KEY", b.SecretAccessKey)
 }
 
 // sharedEngines in the environment has servers keep their rows in PostgreSQL and their bytes in a bucket, as `make cluster` does; its value is of no account.
