@@ -509,18 +509,20 @@ func (c *cluster) checkMessages(t *testing.T) (messages int) {
 		_, bodies := c.told.Got()
 		for _, body := range bodies {
 			e := notifytest.Decode(t, body)
-			var job struct{ JobId string }
+			var job struct {
+				JobID string `json:"JobId"`
+			}
 			if err := json.Unmarshal([]byte(e["Message"]), &job); err != nil {
 				t.Fatal(err)
 			}
 			id := e["MessageId"]
-			if other, known := ofJob[job.JobId]; known && other != id {
-				t.Errorf("job %s has ended with the messages %s and %s", job.JobId, other, id)
+			if other, known := ofJob[job.JobID]; known && other != id {
+				t.Errorf("job %s has ended with the messages %s and %s", job.JobID, other, id)
 			}
-			if other, known := ofMessage[id]; known && other != job.JobId {
-				t.Errorf("the message %s is of the jobs %s and %s", id, other, job.JobId)
+			if other, known := ofMessage[id]; known && other != job.JobID {
+				t.Errorf("the message %s is of the jobs %s and %s", id, other, job.JobID)
 			}
-			ofJob[job.JobId], ofMessage[id] = id, job.JobId
+			ofJob[job.JobID], ofMessage[id] = id, job.JobID
 		}
 		missing := 0
 		for _, client := range c.clients {
