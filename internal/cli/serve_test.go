@@ -206,8 +206,8 @@ type slowUpload struct {
 	done chan *http.Response // nil if the request failed
 }
 
-// beginUpload begins an upload to the vault photos and returns when the server reads it.
-func beginUpload(t *testing.T, p *process) *slowUpload {
+// beginUpload begins an upload to the vault photos and returns when the server has begun to write it to its data directory.
+func beginUpload(t *testing.T, p *process, data string) *slowUpload {
 	t.Helper()
 	body := moraintest.Pattern(4 << 20)
 	req := p.HTTPRequest(t, moraintest.Request{Method: "POST", Path: "/-/vaults/photos/archives", Header: moraintest.UploadHeaders(body), Body: body})
@@ -224,6 +224,10 @@ func beginUpload(t *testing.T, p *process) *slowUpload {
 	if _, err := w.Write(body[:len(body)/2]); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, p, "the file of the upload", func() []string { // that the bytes were sent does not say that they were received
+		found, _ := filepath.Glob(filepath.Join(data, "volumes", "??", "*.vol"))
+		return found
+	})
 	return u
 }
 
@@ -233,7 +237,7 @@ func drain(t *testing.T, program string) {
 	p := serve(t, program, data, nil)
 	p.Key = credentials(t, filepath.Join(data, "credentials"))
 	p.CreateVault(t, "photos")
-	u := beginUpload(t, p)
+	u := beginUpload(t, p, data)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +275,7 @@ func drainHasAnEnd(t *testing.T, program string) {
 	p := serve(t, program, data, nil, "--stall-timeout", "10m")
 	p.Key = credentials(t, filepath.Join(data, "credentials"))
 	p.CreateVault(t, "photos")
-	u := beginUpload(t, p)
+	u := beginUpload(t, p, data)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
