@@ -65,11 +65,6 @@ func postgresLost(err error) bool {
 		err != nil && strings.Contains(err.Error(), "conn closed")
 }
 
-// IsPostgres reports whether a text names a catalogue in PostgreSQL.
-func IsPostgres(source string) bool {
-	return strings.HasPrefix(source, "postgres://") || strings.HasPrefix(source, "postgresql://")
-}
-
 // OpenPostgres opens the catalogue in a database of PostgreSQL 13 or later, or of what speaks its protocol, makes its tables if they are missing, and brings their schema up to date. The source is a
 // connection URI (PostgreSQL manual, 34.1.1): several hosts, TLS (sslmode, sslrootcert) and application_name are given in it. pool_max_conns is how many connections
 // read at a time; default 16. replica, if it is not empty, is the URI of a server that follows: lists are read there.

@@ -38,8 +38,8 @@ itself every --compact-interval.`,
 			Example: "  moraine admin compact --data /srv/moraine",
 		}),
 		taskCommand(p, "backup", &cobra.Command{
-			Short: "Write a copy of the catalogue beside the volumes",
-			Long: `Write a consistent copy of the catalogue into the directory "catalogue" of the store, and remove those that are too many (--backup-keep). The
+			Short: "Write a copy of the catalogue into the store",
+			Long: `Write a consistent copy of the catalogue into the directory "catalogue" of the store (in a bucket: below "catalogue/"), and remove those that are too many (--backup-keep). The
 server does so by itself every --backup-interval. The copy has what the catalogue has, access keys too; their secrets are encrypted with a key that is not in it.`,
 			Example: "  moraine admin backup --data /srv/moraine --json",
 		}),
@@ -251,10 +251,10 @@ func volumeLine(v daemon.Volume) string {
 func rebuildCommand(p Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rebuild",
-		Short: "Make the catalogue again from the volumes",
-		Long: `Make the catalogue again from the volumes alone: archives with their ids, descriptions, dates and hashes, and uploads that are not complete; what was
-deleted stays deleted. Accounts, keys and the settings of vaults come from the newest copy of the catalogue beside the volumes. What could not be known is
-reported. Stop the server first.`,
+		Short: "Make the catalogue again from the store",
+		Long: `Make the catalogue again from the store alone: archives with their ids, descriptions, dates and hashes, and uploads that are not complete; what was
+deleted stays deleted. Accounts, keys and the settings of vaults come from the newest copy of the catalogue in the store. What could not be known is
+reported. Stop the servers first. In PostgreSQL the catalogue is made in an empty database: name that with --catalogue.`,
 		Example: "  moraine admin rebuild --data /srv/moraine\n  moraine admin rebuild --data /srv/moraine --replace --json",
 		Args:    arguments(),
 	}

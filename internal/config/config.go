@@ -282,7 +282,7 @@ func (c Config) Validate() error {
 	check((c.TLSCert == "") == (c.TLSKey == ""), "tls-cert and tls-key: both are needed, or neither")
 	check(c.LogFormat == "text" || c.LogFormat == "json", "log-format: %q is neither text nor json", c.LogFormat)
 	check(c.Catalogue == "" || names(c.Catalogue, "sqlite:") || c.InPostgres() && isURL(c.Catalogue), "catalogue: %q is neither of the form sqlite:PATH nor postgres://USER@HOST/DATABASE", redacted(c.Catalogue))
-	check(c.Replica == "" || c.InPostgres() && isPostgres(c.Replica) && isURL(c.Replica), "catalogue-replica: %q is not of the form postgres://USER@HOST/DATABASE beside such a catalogue", redacted(c.Replica))
+	check(c.Replica == "" || c.InPostgres() && IsPostgres(c.Replica) && isURL(c.Replica), "catalogue-replica: %q is not of the form postgres://USER@HOST/DATABASE beside such a catalogue", redacted(c.Replica))
 	for name, s := range sorted(map[string]Config{"store": c, "old-store": c.Old()}) {
 		check(s.Store == "" || names(s.Store, "file:") || s.InBucket() && isURL(s.Store), "%s: %q is neither of the form file:DIR nor s3://BUCKET/PREFIX?endpoint=URL", name, redacted(s.Store))
 		check(!s.InBucket() || !strings.Contains(s.Store, "@"), "%s: %q has credentials: the environment has those, or a profile (AWS_ACCESS_KEY_ID, AWS_PROFILE)", name, redacted(s.Store))
@@ -402,9 +402,10 @@ func (c Config) CataloguePath() string {
 }
 
 // InPostgres reports whether the catalogue is in PostgreSQL, where several nodes share it.
-func (c Config) InPostgres() bool { return isPostgres(c.Catalogue) }
+func (c Config) InPostgres() bool { return IsPostgres(c.Catalogue) }
 
-func isPostgres(source string) bool {
+// IsPostgres reports whether a text names a catalogue in PostgreSQL.
+func IsPostgres(source string) bool {
 	return names(source, "postgres://") || names(source, "postgresql://")
 }
 

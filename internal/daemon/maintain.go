@@ -232,7 +232,7 @@ func (s *stores) migrateStore(ctx context.Context, t Task, fn func(Event) error)
 
 // migrateCatalogue copies the catalogue to PostgreSQL. Changes wait meanwhile, and are refused afterwards.
 func (s *stores) migrateCatalogue(ctx context.Context, t Task, fn func(Event) error) (Result, error) {
-	if !catalogue.IsPostgres(t.To) {
+	if !config.IsPostgres(t.To) {
 		return Result{}, fault.New(fault.Invalid, "a catalogue is moved to a database that is named postgres://USER@HOST/DATABASE")
 	}
 	if s.config.InPostgres() {

@@ -63,7 +63,7 @@ var ErrDamagedKey = errors.New("damaged")
 
 // lostKey is the advice to whom the key file is missing.
 const lostKey = "Put the file back, or say with --secret-key-file where it is; several nodes over one catalogue need the same. If it is lost, nobody can read these secrets any more: " +
-	"`moraine admin backup` and then `moraine admin rebuild --replace` give them up"
+	"`moraine admin backup` and then `moraine admin rebuild --replace` (in PostgreSQL: a rebuild into an empty database) give them up"
 
 // OpenSecrets returns the key of the secrets, when all of them are sealed with it. The transaction has to be one that writes.
 func OpenSecrets(tx *catalogue.Tx, disk vfs.FS, c config.Config, now time.Time) (seal.Key, error) {
