@@ -61,10 +61,10 @@ func TestRun(t *testing.T) {
 // TestNodes measures an embedded server and two numbers of nodes with next to no requests.
 func TestNodes(t *testing.T) {
 	if _, err := findGateway(); err != nil {
-		t.Skip(err)
+		t.Skipf("versitygw is not installed: %v", err)
 	}
 	if _, err := databasePrograms(); err != nil {
-		t.Skip(err)
+		t.Skipf("PostgreSQL is not installed: %v", err)
 	}
 	dir := t.TempDir()
 	if os.Getuid() == 0 { // PostgreSQL is run by somebody else

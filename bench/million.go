@@ -362,9 +362,7 @@ func (m *million) inventories(ctx context.Context) (sums [][sha256.Size]byte, li
 
 func (r *millionReport) print(w io.Writer, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return printJSON(w, r)
 	}
 	_, err := fmt.Fprintf(w, `%d archives of %s in %d vaults, %d clients
 upload:        %.0f s; the first at %.0f/s, the last at %.0f/s: %.2f of that

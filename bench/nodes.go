@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -378,9 +377,7 @@ func (w *wire) read(head []byte, p *pattern) error {
 
 func (r nodesReport) print(w io.Writer, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return printJSON(w, r)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tsize\tat once\t\trequests/s\tnodes\tPostgreSQL\tS3\tsum\tnodes : one\tsum : one\tsum : embedded\tputs\tconflicts\t")
